@@ -1,0 +1,59 @@
+# Everything one does here, by name. PYTHON makes the environment, VENV is where it lies,
+# ARGS goes to the command behind a target: make test ARGS="-k ndvi".
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+RUN = $(VENV)/bin/python -m
+GROUPS = --group test --group bench --group dev
+INSTALLED = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install bench test check lint types asv-check lock clean
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED)  ## make the environment, or bring it up to date
+
+bench: $(INSTALLED)  ## run the main job: workflows and suites, ending in a table and a page
+	$(RUN) benchmarks run $(ARGS)
+
+test: $(INSTALLED)  ## run the whole test suite
+	$(RUN) pytest $(ARGS)
+
+check: lint types asv-check test  ## all that must hold before a commit
+
+lint: $(INSTALLED)  ## look for mistakes and untidy layout
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+
+types: $(INSTALLED)  ## check the types
+	$(RUN) mypy
+
+asv-check: $(INSTALLED)  ## import every benchmark as asv does
+	$(RUN) asv check --python=same
+
+lock:  ## write constraints.txt anew from the newest releases that fit together
+	rm -rf $(VENV)-lock
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-lock/bin/python -m pip install --quiet --only-binary :all: --no-binary openeo-processes-dask . $(GROUPS)
+	$(VENV)-lock/bin/python -m pip freeze --exclude openeo-processes-dask --exclude setuptools > $(VENV)-lock/pins
+	! grep -v -E '^[A-Za-z0-9._-]+==[^ @]+$$' $(VENV)-lock/pins
+	mv $(VENV)-lock/pins constraints.txt
+	rm -rf $(VENV)-lock
+
+clean:  ## remove caches and builds, and leave the environment and the results
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find benchmarks openeo_processes_dask tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The backend is installed first and the build is not isolated, so that a second installation
+# fetches nothing. An environment that has no working pip (Debian's python3 without its venv
+# package leaves one behind) is made again in place.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(RUN) pip --version >/dev/null 2>&1 || $(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('Python 3.11 or newer is needed: make PYTHON=python3.12 …')"
+	@$(RUN) pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet 'pip>=25.1'
+	$(RUN) pip install --quiet --constraint constraints.txt poetry-core
+	$(RUN) pip install --quiet --constraint constraints.txt --no-build-isolation --editable . $(GROUPS)
+	@touch $@
