@@ -6,6 +6,9 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
+from collections.abc import Iterator
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,31 @@ def undeclared(modules: set[str], declared: set[str]) -> dict[str, list[str]]:
 def tracked_files() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Iterator[zipfile.ZipFile]:
+    """The wheel that an installation builds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = "import sys; from poetry.core.masonry.api import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(folder)], cwd=ROOT, check=True, capture_output=True, timeout=120)
+    (file,) = folder.glob("*.whl")
+    with zipfile.ZipFile(file) as opened:
+        yield opened
+
+
+def test_the_wheel_holds_the_package_whole_and_nothing_else(wheel):
+    package = ROOT / "openeo_processes_dask"
+    wanted = {
+        str(file.relative_to(ROOT)) for ending in ("py", "json", "typed") for file in package.rglob(f"*.{ending}")
+    }
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == wanted | {"openeo_processes_dask/py.typed"}
+
+
+def test_the_wheel_names_the_extras_that_others_ask_for(wheel):
+    (metadata,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
+    assert set(message_from_bytes(wheel.read(metadata)).get_all("Provides-Extra")) == {"implementations", "ml"}
 
 
 def test_what_the_package_imports_is_a_requirement():
