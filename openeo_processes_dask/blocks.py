@@ -1,0 +1,355 @@
+"""How a child process meets the blocks of a cube: one task per block wherever its scaling allows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask import lazy
+from openeo_processes_dask.dimensions import labels, nodata, role, with_role
+from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.expressions import Expression
+from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.vocabulary import Scaling
+
+
+@dataclass(frozen=True)
+class Passage:
+    """How values enter and leave a child process.
+
+    An integer cube with a declared no-data value enters in floating point with NaN for its gaps. Where the child
+    process makes integers of integers, its results leave as integers with the same no-data value; else as they are.
+    """
+
+    fill: Any
+    exact: bool
+    dtype: np.dtype
+
+    @property
+    def keeps_nodata(self) -> bool:
+        """Whether the results have the no-data value of the cube."""
+        return self.fill is not None and self.exact
+
+    def enter(self, block: Any) -> Any:
+        """A block of the cube as the child process sees it."""
+        if self.fill is None:
+            return block
+        if block.dtype.kind == "f":
+            return np.where(block == self.fill, block.dtype.type(np.nan), block)
+        return missing.as_float(block, self.fill, self.exact)
+
+    def leave(self, result: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """What the child process returned as a block of the result."""
+        values = np.asarray(np.nan if result is None else result)
+        if values.shape != shape:
+            try:
+                values = np.broadcast_to(values, shape)
+            except ValueError:
+                raise ProcessParameterInvalid(
+                    f"the child process returned values of shape {values.shape} where {shape} is needed"
+                ) from None
+        if self.keeps_nodata and values.dtype.kind == "f":
+            values = np.where(np.isnan(values), self.fill, values)
+        return values.astype(self.dtype, copy=False)
+
+
+def passage(
+    expression: Expression, sizes: Mapping[str, tuple[tuple[int, ...], Any]], fill: Any, engine: Any
+) -> Passage:
+    """Find the type of the results by trying the child process on ones.
+
+    `sizes` gives for each value its shape and type.
+    """
+
+    def tried(*, entered: bool) -> np.ndarray:
+        ones = {name: np.ones(shape, dtype) for name, (shape, dtype) in sizes.items()}
+        if entered:
+            ones = {name: missing.as_float(values) for name, values in ones.items()}
+        with np.errstate(all="ignore"):
+            result = expression(ones, **engine)
+        return np.asarray(np.nan if result is None else result)
+
+    first = tried(entered=False)
+    integers = all(np.dtype(dtype).kind in "iu" for _, dtype in sizes.values())
+    if fill is None or not integers:
+        return Passage(fill if not integers else None, False, first.dtype)
+    if first.dtype.kind in "iu":
+        return Passage(fill, True, first.dtype)
+    return Passage(fill, False, tried(entered=True).dtype)
+
+
+def apply(expression: Expression, cube: xr.DataArray) -> xr.DataArray:
+    """Run a child process of `x` on each value."""
+    way = passage(expression, {"x": ((1,) * cube.ndim, cube.dtype)}, nodata(cube), {})
+    run = functools.partial(_on_values, expression, ("x",), way)
+    return like(cube, blockwise(run, way.dtype, cube.data), way)
+
+
+def combine(expression: Expression, cube1: xr.DataArray, cube2: xr.DataArray) -> xr.DataArray:
+    """Run a child process of `x` and `y` on the values of two cubes whose shared labels are equal.
+
+    A dimension that one of them lacks is taken from the other: its values meet each label there.
+    """
+    base, other = (cube1, cube2) if set(cube2.dims) <= set(cube1.dims) else (cube2, cube1)
+    fill = nodata(cube1)
+    if nodata(cube2) != fill:
+        cube1, cube2, fill = without_nodata(cube1), without_nodata(cube2), None
+    dims = (*base.dims, *(d for d in other.dims if d not in base.dims))
+    one = (1,) * len(dims)
+    way = passage(expression, {"x": (one, cube1.dtype), "y": (one, cube2.dtype)}, fill, {})
+    run = functools.partial(_on_values, expression, ("x", "y"), way)
+    values = blockwise(run, way.dtype, arranged(cube1, dims), arranged(cube2, dims))
+    result = _cube(values, dims, {**other.coords, **base.coords}, cube1)
+    return like(result, values, way)
+
+
+def arranged(cube: xr.DataArray, dims: Sequence[Any]) -> Any:
+    """The values of a cube with its axes in the order of some dimensions, of length one where it lacks one."""
+    present = [d for d in dims if d in cube.dims]
+    values = cube.transpose(*present).data
+    return (
+        values[tuple(slice(None) if d in cube.dims else np.newaxis for d in dims)]
+        if len(present) < len(dims)
+        else values
+    )
+
+
+def reduce(expression: Expression, cube: xr.DataArray, dimension: str) -> xr.DataArray:
+    """Run a child process of the array `data` on each row of a dimension, which then is gone.
+
+    A dimension in one chunk costs one task per block. One in several chunks is combined from partial results where
+    the child process allows that, and brought into one chunk where it does not.
+    """
+    axis = cube.get_axis_num(dimension)
+    engine = {"axis": axis, "keepdims": True, "dim_labels": labels(cube, dimension)}
+    way = passage(expression, {"data": (_row(cube.shape, axis), cube.dtype)}, nodata(cube), engine)
+    kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
+    dims = [d for d in cube.dims if d != dimension]
+    data = cube.data
+    tree = expression.scaling is Scaling.TREE and isinstance(data, da.Array) and data.numblocks[axis] > 1
+    values = _tree(expression, data, way, {**engine, "keepdims": False}) if tree else None
+    if values is None:
+        run = functools.partial(_on_rows, expression, way, engine)
+        values = _rowwise(run, data, axis, None, way.dtype)
+    return like(_cube(values, dims, kept, cube), values, way)
+
+
+def along(expression: Expression, cube: xr.DataArray, dimension: str, target: str | None = None) -> xr.DataArray:
+    """Run a child process of the array `data` on each row of a dimension, which becomes the array it returns.
+
+    Labels stay where the dimension and its length do; else they count up from zero.
+    """
+    axis = cube.get_axis_num(dimension)
+    engine = {"axis": axis, "keepdims": True, "dim_labels": labels(cube, dimension)}
+    shape = _row(cube.shape, axis)
+    way = passage(expression, {"data": (shape, cube.dtype)}, nodata(cube), engine)
+    length = _length(expression, shape, axis, cube.dtype, engine)
+    run = functools.partial(_on_arrays, expression, way, engine, length)
+    if expression.scaling is Scaling.BLOCKWISE and length == cube.sizes[dimension] and not _uses_labels(expression):
+        values = blockwise(functools.partial(_on_values, expression, ("data",), way), way.dtype, cube.data)
+    else:
+        values = _rowwise(run, cube.data, axis, length, way.dtype)
+    new = dimension if target is None else target
+    dims = [new if d == dimension else d for d in cube.dims]
+    kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
+    result = _cube(values, dims, kept, cube)
+    if new == dimension and length == cube.sizes[dimension]:
+        result = result.assign_coords({n: c for n, c in cube.coords.items() if dimension in c.dims})
+    else:
+        result = with_role(result.assign_coords({new: np.arange(length)}), new, _role_of(cube, dimension, target))
+    return like(result, values, way)
+
+
+def grouped(
+    expression: Expression, cube: xr.DataArray, dimension: str, groups: Sequence[Sequence[int]], names: Sequence[Any]
+) -> xr.DataArray:
+    """Run a child process of the array `data` on groups of labels of a dimension; each becomes one label.
+
+    Where the dimension lies in few chunks, a block makes all its groups in one task; where it lies in many, each
+    group is reduced by itself.
+    """
+    axis = cube.get_axis_num(dimension)
+    known = labels(cube, dimension)
+    engine = {"axis": axis, "keepdims": True, "dim_labels": known}
+    way = passage(expression, {"data": (_row(cube.shape, axis), cube.dtype)}, nodata(cube), engine)
+    data = cube.data
+    if isinstance(data, da.Array) and data.numblocks[axis] > lazy.MOST_BLOCKS_TOGETHER:
+        parts = [_group(expression, cube, dimension, group, way) for group in groups]
+        values = da.concatenate([da.expand_dims(part, axis) for part in parts], axis=axis)
+    else:
+        run = functools.partial(_on_groups, expression, way, engine, [_as_slice(group) for group in groups])
+        values = _rowwise(run, data, axis, len(groups), way.dtype)
+    kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
+    result = _cube(values, cube.dims, kept, cube)
+    return like(result.assign_coords({dimension: list(names)}), values, way)
+
+
+def like(cube: xr.DataArray, values: Any, way: Passage) -> xr.DataArray:
+    """A cube with other values, which says what its no-data value is."""
+    result = cube.copy(data=values)
+    result.encoding = {k: v for k, v in cube.encoding.items() if k == "grid_mapping"}
+    return result if way.keeps_nodata else undeclared(result)
+
+
+def undeclared(cube: xr.DataArray) -> xr.DataArray:
+    """A cube that declares no no-data value."""
+    result = cube.copy(deep=False)
+    result.attrs = {k: v for k, v in cube.attrs.items() if k not in ("nodata", "_FillValue", "missing_value")}
+    result.encoding = {k: v for k, v in cube.encoding.items() if k not in ("_FillValue", "missing_value")}
+    return result
+
+
+def without_nodata(cube: xr.DataArray) -> xr.DataArray:
+    """A cube with NaN for its gaps instead of a declared no-data value."""
+    fill = nodata(cube)
+    if fill is None:
+        return cube
+    way = Passage(fill, False, missing.float_of(cube.dtype))
+    return like(cube, blockwise(way.enter, way.dtype, cube.data), way)
+
+
+def _cube(values: Any, dims: Sequence[Any], coordinates: Mapping[Any, Any], source: xr.DataArray) -> xr.DataArray:
+    result = xr.DataArray(values, dims=dims, coords=coordinates, attrs=source.attrs, name=source.name)
+    result.encoding = source.encoding
+    return result
+
+
+# --- the layouts
+
+
+def blockwise(run: Callable[..., Any], dtype: np.dtype, *arrays: Any) -> Any:
+    """One task per block on arrays with as many axes, which are broadcast."""
+    if not any(isinstance(a, da.Array) for a in arrays):
+        return run(*arrays)
+    axes = tuple(range(arrays[0].ndim))
+    meta = np.empty((0,) * len(axes), dtype)
+    pairs = [part for array in arrays for part in (array, axes)]
+    return da.blockwise(run, axes, *pairs, dtype=dtype, meta=meta)
+
+
+def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, dtype: np.dtype) -> Any:
+    """Run on blocks that hold whole rows; the axis gets another length, or goes where that is None."""
+    if not isinstance(data, da.Array):
+        return run(data)
+    data = lazy.together(data, axis)
+    meta = np.empty((0,) * (data.ndim - (length is None)), dtype)
+    if length is None:
+        return da.map_blocks(run, data, dtype=dtype, meta=meta, drop_axis=axis)
+    chunks = tuple((length,) if i == axis else c for i, c in enumerate(data.chunks))
+    return da.map_blocks(run, data, dtype=dtype, meta=meta, chunks=chunks)
+
+
+def _tree(expression: Expression, data: da.Array, way: Passage, engine: Mapping[str, Any]) -> da.Array | None:
+    """Run the child process on the whole dask array: its processes know how to combine partial results."""
+    entered = data if way.fill is None else blockwise(way.enter, way.enter(np.ones(1, data.dtype)).dtype, data)
+    result = expression({"data": entered}, **engine)
+    if not isinstance(result, da.Array) or result.ndim != data.ndim - 1:
+        return None
+    if result.dtype == way.dtype and not way.keeps_nodata:
+        return result
+    return da.map_blocks(_leave, way, result, dtype=way.dtype, meta=np.empty((0,) * result.ndim, way.dtype))
+
+
+def _group(expression: Expression, cube: xr.DataArray, dimension: str, group: Sequence[int], way: Passage) -> da.Array:
+    if not len(group):
+        axis = cube.get_axis_num(dimension)
+        engine = {"axis": axis, "keepdims": True, "dim_labels": []}
+        shape = tuple(1 for d in cube.dims)
+        nothing = np.empty(tuple(0 if i == axis else 1 for i in range(cube.ndim)), cube.dtype)
+        value = _on_arrays(expression, way, engine, 1, nothing).reshape(shape)[0]
+        chunks = tuple(c for i, c in enumerate(cube.data.chunks) if i != axis)
+        return da.full(tuple(map(sum, chunks)), value.ravel()[0], chunks=chunks, dtype=way.dtype)
+    part = reduce(expression, cube.isel({dimension: _as_slice(group)}), dimension)
+    return part.data.astype(way.dtype)
+
+
+# --- what runs in a task
+
+
+def _leave(way: Passage, block: np.ndarray) -> np.ndarray:
+    return way.leave(block, block.shape)
+
+
+def _on_values(expression: Expression, names: Sequence[str], way: Passage, *blocks: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        result = expression({name: way.enter(block) for name, block in zip(names, blocks, strict=True)})
+    return way.leave(result, np.broadcast_shapes(*(b.shape for b in blocks)))
+
+
+def _on_rows(expression: Expression, way: Passage, engine: Mapping[str, Any], block: np.ndarray) -> np.ndarray:
+    axis = engine["axis"]
+    return np.squeeze(_on_arrays(expression, way, engine, 1, block), axis)
+
+
+def _on_arrays(
+    expression: Expression, way: Passage, engine: Mapping[str, Any], length: int, block: np.ndarray
+) -> np.ndarray:
+    axis = engine["axis"]
+    with np.errstate(all="ignore"):
+        result = expression({"data": way.enter(block)}, **engine)
+    return way.leave(
+        _aligned(result, axis, block.ndim), tuple(length if i == axis else n for i, n in enumerate(block.shape))
+    )
+
+
+def _on_groups(
+    expression: Expression, way: Passage, engine: Mapping[str, Any], groups: Sequence[Any], block: np.ndarray
+) -> np.ndarray:
+    axis = engine["axis"]
+    entered = way.enter(block)
+    known = np.asarray(engine["dim_labels"], dtype=object)
+    out = np.empty(tuple(len(groups) if i == axis else n for i, n in enumerate(block.shape)), way.dtype)
+    inner = Passage(way.fill, way.exact, way.dtype)
+    for position, group in enumerate(groups):
+        where = (slice(None),) * axis + (group,)
+        said = {**engine, "dim_labels": known[group].tolist()}
+        with np.errstate(all="ignore"):
+            result = _aligned(expression({"data": entered[where]}, **said), axis, block.ndim)
+        shape = tuple(1 if i == axis else n for i, n in enumerate(block.shape))
+        out[(slice(None),) * axis + (slice(position, position + 1),)] = inner.leave(result, shape)
+    return out
+
+
+def _aligned(result: Any, axis: int, ndim: int) -> Any:
+    """A result that lost its axis gets it back, with length one; a list is an array along the axis."""
+    if isinstance(result, (list, tuple)):
+        parts = [_aligned(np.nan if part is None else part, axis, ndim) for part in result]
+        shape = np.broadcast_shapes(*(np.shape(p) for p in parts)) if parts else (0,) * ndim
+        full = [np.broadcast_to(p, shape if len(shape) == ndim else (1,) * ndim) for p in parts]
+        return np.concatenate(full, axis) if full else np.empty((0,) * ndim)
+    values = np.asarray(np.nan if result is None else result)
+    return np.expand_dims(values, axis) if 0 < values.ndim == ndim - 1 else values
+
+
+def _length(expression: Expression, shape: tuple[int, ...], axis: int, dtype: Any, engine: Mapping[str, Any]) -> int:
+    with np.errstate(all="ignore"):
+        result = _aligned(expression({"data": np.ones(shape, dtype)}, **engine), axis, len(shape))
+    return int(np.shape(result)[axis]) if np.ndim(result) == len(shape) else 1
+
+
+def _row(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return tuple(n if i == axis else 1 for i, n in enumerate(shape))
+
+
+def _as_slice(group: Sequence[int]) -> Any:
+    """Positions that follow each other as a slice, which copies nothing."""
+    positions = list(group)
+    if not positions:
+        return slice(0, 0)
+    if positions == list(range(positions[0], positions[-1] + 1)):
+        return slice(positions[0], positions[-1] + 1)
+    return np.asarray(positions)
+
+
+def _uses_labels(expression: Expression) -> bool:
+    return any("dim_labels" in node.engine for node in expression.nodes)
+
+
+def _role_of(cube: xr.DataArray, dimension: str, target: str | None) -> str:
+    return role(cube, dimension) if target in (None, dimension) else "other"

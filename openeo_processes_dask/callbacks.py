@@ -1,0 +1,167 @@
+"""Both ends of a child-process call: a parent traces what its child does, a child records it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from openeo_processes_dask.arguments import plain
+from openeo_processes_dask.declare import DECLARED, Process, declared
+from openeo_processes_dask.exceptions import (
+    ProcessParameterInvalid,
+    ProcessParameterMissing,
+    ProcessParameterUnsupported,
+)
+from openeo_processes_dask.expressions import (
+    Closure,
+    Expression,
+    Node,
+    Parameter,
+    Ref,
+    Symbol,
+    from_symbol,
+    symbolic,
+)
+from openeo_processes_dask.graphs import child
+
+logger = logging.getLogger(__name__)
+
+_DROPPED = frozenset({"axis", "keepdims", "source_transposed_axis", "context", "dim_labels"})
+
+
+def trace(callback: Any, *names: str, context: Any = None) -> Expression:
+    """What a child process does with values of the given names, as an expression.
+
+    The callback may be an expression, a process graph in JSON, a declared process or its id, what the public
+    parser makes of a child process, or any other function, which then is one node.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If it is none of these.
+    """
+    if isinstance(callback, Expression):
+        return callback.bind(context=context)
+    if isinstance(callback, Mapping):
+        return child(callback, (*names, "context")).bind(context=context)
+    process = DECLARED.get(callback.strip("_")) if isinstance(callback, str) else declared(callback)
+    if process:
+        return _single(process.function, list(process.parameters), names).bind(context=context)
+    if not callable(callback):
+        raise ProcessParameterInvalid(f"a child process is needed, not {callback!r}")
+    if not _speaks_openeo(callback):
+        return _single(callback, [f"*{i}" for i in range(len(names))], names).bind(context=context)
+    symbols = [Symbol(name) for name in names]
+    positions = {name: i for i, name in enumerate(names)}
+    result = callback(*symbols, positional_parameters=positions, named_parameters={"context": context})
+    return from_symbol(result).bind(context=context)
+
+
+def process(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a process callable by the public parser: resolve references, record on symbols, run on values."""
+    known = declared(function) or Process(function.__name__.strip("_"), function, (), None)  # type: ignore[arg-type]
+    accepted = frozenset(known.signature.parameters)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in known.signature.parameters.values())
+
+    @functools.wraps(function)
+    def call(
+        *args: Any,
+        positional_parameters: Mapping[str, int | slice] | None = None,
+        named_parameters: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        named = dict(named_parameters or {})
+        named.update({name: args[where] for name, where in (positional_parameters or {}).items()})
+        forwarded = [_resolved(a, named, known.id) for a in args if _is_reference(a)]
+        arguments = {}
+        for name, value in kwargs.items():
+            if name in accepted or open_ended:
+                arguments[name] = plain(_resolved(value, named, known.id))
+            elif name not in _DROPPED:
+                raise ProcessParameterUnsupported(
+                    f"process {known.id!r} has no parameter {name!r}; it has {list(known.parameters)}"
+                )
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("process %s with %s", known.id, {k: repr(v)[:80] for k, v in arguments.items()})
+        if symbolic(forwarded) or symbolic(arguments):
+            return _recorded(known, forwarded, arguments, named)
+        return function(*forwarded, **arguments)
+
+    call.__openeo_child__ = True  # type: ignore[attr-defined]
+    return call
+
+
+def _recorded(
+    process: Process, forwarded: Sequence[Any], arguments: dict[str, Any], named: Mapping[str, Any]
+) -> Symbol:
+    """The symbol of a call on symbols; its own child processes are traced with it."""
+    arguments = {**dict(zip(process.parameters, forwarded, strict=False)), **arguments}
+    if declared(process.function):
+        for name, names in process.callbacks.items():
+            if callable(arguments.get(name)) and not isinstance(arguments[name], (Expression, Symbol)):
+                arguments[name] = _traced_inside(arguments[name], names, named)
+    return Symbol(function=process.function, arguments=arguments)
+
+
+def _traced_inside(
+    callback: Callable[..., Any], names: Sequence[str], named: Mapping[str, Any]
+) -> Expression | Closure:
+    """A nested child process; the symbols of its parent are captured."""
+    outer = {name: value for name, value in named.items() if name not in (*names, "context")}
+    if not _speaks_openeo(callback):
+        return trace(callback, *names)
+    symbols = [Symbol(name) for name in names]
+    placeholders = {name: Symbol(name) if symbolic(value) else value for name, value in outer.items()}
+    result = callback(
+        *symbols,
+        positional_parameters={name: i for i, name in enumerate(names)},
+        named_parameters={**placeholders, "context": Symbol("context")},
+    )
+    captures = {name: value for name, value in outer.items() if symbolic(value)}
+    expression = from_symbol(result)
+    return Closure(expression, captures) if captures else expression
+
+
+def _single(function: Callable[..., Any], parameters: Sequence[str], names: Sequence[str]) -> Expression:
+    """One call whose first parameters get the values in their order."""
+    if declared(function) and len(names) > 1 and parameters and parameters[0] == "data":
+        arguments: dict[str, Any] = {"data": [Parameter(name) for name in names]}  # a reducer of two values
+    else:
+        arguments = {p: Parameter(name) for p, name in zip(parameters, names, strict=False)}
+    return Expression((Node(function, arguments),), Ref(0))
+
+
+def _speaks_openeo(callback: Callable[..., Any]) -> bool:
+    """Whether a callable takes the parameters that the public parser's child processes take."""
+    inner = callback
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    if getattr(inner, "__openeo_child__", False):
+        return True
+    try:
+        parameters = inspect.signature(inner, follow_wrapped=False).parameters
+    except (TypeError, ValueError):  # compiled functions without a signature
+        return False
+    return bool({"positional_parameters", "parent_callables"} & set(parameters))
+
+
+def _is_reference(value: Any) -> bool:
+    return type(value).__name__ == "ParameterReference" and hasattr(value, "from_parameter")
+
+
+def _resolved(value: Any, named: Mapping[str, Any], process_id: str) -> Any:
+    """A value with the parser's references to parameters replaced, inside lists and dicts too."""
+    if _is_reference(value):
+        if value.from_parameter not in named:
+            raise ProcessParameterMissing(
+                f"process {process_id!r} refers to parameter {value.from_parameter!r}; there are {sorted(named)}"
+            )
+        return named[value.from_parameter]
+    if type(value) is list:
+        return [_resolved(v, named, process_id) for v in value]
+    if type(value) is dict:
+        return {k: _resolved(v, named, process_id) for k, v in value.items()}
+    return value

@@ -1,0 +1,291 @@
+"""What a process graph does, as a small picklable program: nodes in an order in which they can run."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openeo_processes_dask.declare import declared
+from openeo_processes_dask.exceptions import ProcessParameterMissing
+from openeo_processes_dask.vocabulary import Scaling
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The result of a node of the same expression, by its position."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A value that comes with the call."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """A value that is not there yet, while a callback is traced: a parameter, or a function of symbols."""
+
+    name: str | None = None
+    function: Callable[..., Any] | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Closure:
+    """A child process whose outer values are known only when its parent runs."""
+
+    expression: Expression
+    captures: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One call of a function; its arguments may hold references, also inside lists and dicts."""
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+    path: str = ""
+
+    @property
+    def id(self) -> str:
+        """The process id, or the name of a foreign function."""
+        process = declared(self.function)
+        return process.id if process else getattr(self.function, "__name__", repr(self.function))
+
+    @functools.cached_property
+    def engine(self) -> frozenset[str]:
+        """The names of what the engine may tell this function."""
+        process = declared(self.function)
+        if process:
+            return process.engine
+        try:
+            return frozenset(inspect.signature(self.function).parameters)
+        except (TypeError, ValueError):  # compiled functions without a signature
+            return frozenset()
+
+    def run(self, arguments: Mapping[str, Any], engine: Mapping[str, Any]) -> Any:
+        """Call the function with resolved arguments and what it takes of the engine's."""
+        said = {name: value for name, value in engine.items() if name in self.engine and name not in arguments}
+        try:
+            if declared(self.function):
+                return self.function(**arguments, **said)
+            return _call_foreign(self.function, arguments, said)
+        except Exception as error:
+            if self.path:
+                error.add_note(f"in node {self.path} (process {self.id})")
+            raise
+
+    def __dask_tokenize__(self) -> object:
+        return ("openeo-node", self.function, dict(self.arguments))
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """A program of nodes, a result, and the values of parameters that are known already."""
+
+    nodes: tuple[Node, ...]
+    result: Any
+    bound: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, values: Mapping[str, Any] | None = None, /, **engine: Any) -> Any:
+        """Run the nodes in order and forget each result after its last use.
+
+        Raises
+        ------
+        ProcessParameterMissing
+            If a parameter has no value.
+        """
+        known = {**self.bound, **(values or {})}
+        results: dict[int, Any] = {}
+        for index, node in enumerate(self.nodes):
+            arguments = {name: resolve(value, results, known) for name, value in node.arguments.items()}
+            results[index] = node.run(arguments, engine)
+            for finished in self._last_uses.get(index, ()):
+                del results[finished]
+        return resolve(self.result, results, known)
+
+    def bind(self, **values: Any) -> Expression:
+        """The same program with more parameters known."""
+        return Expression(self.nodes, self.result, {**self.bound, **values})
+
+    def pruned(self) -> Expression:
+        """The same program without the nodes that its result does not need."""
+        needed: set[int] = set()
+        waiting = [r.index for r in references(self.result) if isinstance(r, Ref)]
+        while waiting:
+            index = waiting.pop()
+            if index not in needed:
+                needed.add(index)
+                arguments = list(self.nodes[index].arguments.values())
+                waiting.extend(r.index for r in references(arguments) if isinstance(r, Ref))
+        if len(needed) == len(self.nodes):
+            return self
+        order = sorted(needed)
+        moved = {Ref(old): Ref(new) for new, old in enumerate(order)}
+        nodes = [self.nodes[index] for index in order]
+        return Expression(
+            tuple(Node(n.function, {k: _moved(v, moved) for k, v in n.arguments.items()}, n.path) for n in nodes),
+            _moved(self.result, moved),
+            self.bound,
+        )
+
+    @functools.cached_property
+    def _last_uses(self) -> dict[int, list[int]]:
+        last = {index: index for index in range(len(self.nodes))}
+        for index, node in enumerate(self.nodes):
+            for reference in references(list(node.arguments.values())):
+                if isinstance(reference, Ref):
+                    last[reference.index] = index
+        for reference in references(self.result):
+            if isinstance(reference, Ref):
+                last.pop(reference.index, None)
+        uses: dict[int, list[int]] = {}
+        for of, at in last.items():
+            uses.setdefault(at, []).append(of)
+        return uses
+
+    @functools.cached_property
+    def scaling(self) -> Scaling:
+        """How the program scales along the dimension of its array.
+
+        BLOCKWISE: each result needs but its own values. TREE: reductions that can be combined, and what is
+        computed from their results. SHUFFLE: anything that must see the whole dimension at once.
+        """
+        levels = [0] * len(self.nodes)  # 0: elementwise, 1: reduced
+        for index, node in enumerate(self.nodes):
+            process = declared(node.function)
+            used = {self._level(r, levels) for r in references(list(node.arguments.values()))} - {None}
+            if process is None or process.callbacks or len(used) > 1 or process.scaling is Scaling.SHUFFLE:
+                return Scaling.SHUFFLE
+            level = max((u for u in used if u is not None), default=0)
+            gathers = process.scaling is Scaling.TREE and not isinstance(node.arguments.get("data"), (list, tuple))
+            if gathers and level == 1:
+                return Scaling.SHUFFLE
+            levels[index] = 1 if gathers else level
+        found = {self._level(r, levels) for r in references(self.result)}
+        return Scaling.TREE if 1 in found else Scaling.BLOCKWISE
+
+    def _level(self, reference: Any, levels: list[int]) -> int | None:
+        if isinstance(reference, Ref):
+            return levels[reference.index]
+        return None if reference.name in self.bound else 0
+
+    def __dask_tokenize__(self) -> object:
+        return ("openeo-expression", self.nodes, self.result, dict(self.bound))
+
+
+def resolve(value: Any, results: Mapping[int, Any], known: Mapping[str, Any]) -> Any:
+    """A value with its references replaced, inside lists and dicts too."""
+    if isinstance(value, Ref):
+        return results[value.index]
+    if isinstance(value, Parameter):
+        if value.name not in known:
+            raise ProcessParameterMissing(f"parameter {value.name!r} has no value; there are {sorted(known)}")
+        return known[value.name]
+    if isinstance(value, Closure):
+        captured = {name: resolve(inner, results, known) for name, inner in value.captures.items()}
+        return value.expression.bind(**captured)
+    if isinstance(value, (list, tuple)) and any(True for _ in references(value)):
+        return [resolve(inner, results, known) for inner in value]
+    if isinstance(value, dict) and any(True for _ in references(value)):
+        return {name: resolve(inner, results, known) for name, inner in value.items()}
+    return value
+
+
+def references(value: Any) -> Iterator[Any]:
+    """The references in a value, inside lists, dicts and closures too."""
+    if isinstance(value, (Ref, Parameter)):
+        yield value
+    elif isinstance(value, Closure):
+        yield from references(dict(value.captures))
+    elif type(value) is dict:
+        for inner in value.values():
+            yield from references(inner)
+    elif type(value) in (list, tuple):
+        for inner in value:
+            yield from references(inner)
+
+
+def symbolic(value: Any) -> bool:
+    """Whether a value holds a symbol."""
+    if isinstance(value, (list, tuple)):
+        return any(map(symbolic, value))
+    if isinstance(value, dict):
+        return any(map(symbolic, value.values()))
+    if isinstance(value, Closure):
+        return symbolic(dict(value.captures))
+    return isinstance(value, Symbol)
+
+
+def from_symbol(root: Any) -> Expression:
+    """The program that a traced result stands for, without recursion along its chain."""
+    nodes: list[Node] = []
+    places: dict[int, Any] = {}
+    waiting = [root]
+    while waiting:
+        value = waiting[-1]
+        missing = [s for s in _symbols_of(value) if id(s) not in places]
+        if missing:
+            waiting.extend(missing)
+            continue
+        waiting.pop()
+        if isinstance(value, Symbol) and id(value) not in places:
+            if value.function is None:
+                places[id(value)] = Parameter(str(value.name))
+            else:
+                nodes.append(Node(value.function, {k: _placed(v, places) for k, v in value.arguments.items()}))
+                places[id(value)] = Ref(len(nodes) - 1)
+    return Expression(tuple(nodes), _placed(root, places))
+
+
+def _symbols_of(value: Any) -> list[Symbol]:
+    """The symbols that must be placed before this value: a symbol's inputs, or those in a container."""
+    return _inside(list(value.arguments.values()) if isinstance(value, Symbol) else value)
+
+
+def _inside(value: Any) -> list[Symbol]:
+    if isinstance(value, Symbol):
+        return [value]
+    if isinstance(value, Closure):
+        return _inside(dict(value.captures))
+    if isinstance(value, dict):
+        return [s for inner in value.values() for s in _inside(inner)]
+    if isinstance(value, (list, tuple)):
+        return [s for inner in value for s in _inside(inner)]
+    return []
+
+
+def _placed(value: Any, places: Mapping[int, Any]) -> Any:
+    if isinstance(value, Symbol):
+        return places[id(value)]
+    if isinstance(value, Closure):
+        return Closure(value.expression, {k: _placed(v, places) for k, v in value.captures.items()})
+    if isinstance(value, dict):
+        return {k: _placed(v, places) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_placed(v, places) for v in value]
+    return value
+
+
+def _moved(value: Any, moved: Mapping[Ref, Ref]) -> Any:
+    if isinstance(value, Ref):
+        return moved[value]
+    if isinstance(value, Closure):
+        return Closure(value.expression, {k: _moved(v, moved) for k, v in value.captures.items()})
+    if isinstance(value, dict):
+        return {k: _moved(v, moved) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_moved(v, moved) for v in value]
+    return value
+
+
+def _call_foreign(function: Callable[..., Any], arguments: Mapping[str, Any], said: Mapping[str, Any]) -> Any:
+    """Call a function that is not ours: names that start with `*` are positions."""
+    positions = [arguments[name] for name in sorted(n for n in arguments if n.startswith("*"))]
+    return function(*positions, **{k: v for k, v in arguments.items() if not k.startswith("*")}, **said)

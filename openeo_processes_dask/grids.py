@@ -1,0 +1,235 @@
+"""Regular grids of pixels: what grid a cube lies on, and the way of its blocks to another."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from affine import Affine
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+from odc.geo.geobox import GeoBox
+from odc.geo.overlap import compute_output_geobox
+from pyproj import Transformer
+
+from openeo_processes_dask import dimensions
+from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.kernels import missing, rasters
+
+SELECTING = frozenset({"near", "mode", "max", "min", "med", "q1", "q3"})  # these return values that were there
+_CLOSE = 1e-6  # of a pixel
+
+
+def of(cube: xr.DataArray) -> GeoBox:
+    """The grid of a cube, from its coordinates, which are the centres of pixels.
+
+    Raises
+    ------
+    DimensionMissing
+        If x or y is missing.
+    ProcessParameterInvalid
+        If coordinates are missing or not evenly spaced.
+    """
+    y, x = dimensions.require_spatial(cube)
+    (y0, dy), (x0, dx) = _axis(cube, y), _axis(cube, x)
+    dy, dx = (dy or -(dx or 1.0)), (dx or abs(dy or 1.0))
+    transform = Affine(dx, 0, x0 - dx / 2, 0, dy, y0 - dy / 2)
+    crs = dimensions.crs(cube)
+    return GeoBox((cube.sizes[y], cube.sizes[x]), transform, None if crs is None else crs.to_wkt())
+
+
+def _axis(cube: xr.DataArray, dimension: str) -> tuple[float, float | None]:
+    """The first centre and the step of a spatial dimension; no step if there is one pixel only."""
+    if dimension not in cube.coords:
+        raise ProcessParameterInvalid(f"dimension {dimension!r} has no coordinates, so the cube lies on no grid")
+    centres = np.asarray(cube.coords[dimension].values, dtype=float)
+    if centres.size == 0:
+        raise ProcessParameterInvalid(f"dimension {dimension!r} is empty, so the cube lies on no grid")
+    if centres.size == 1:
+        return float(centres[0]), None
+    step = (centres[-1] - centres[0]) / (centres.size - 1)
+    if step == 0 or np.max(np.abs(np.diff(centres) - step)) > 1e-3 * abs(step):
+        raise ProcessParameterInvalid(f"dimension {dimension!r} is not evenly spaced, so the cube lies on no grid")
+    return float(centres[0]), float(step)
+
+
+def centres(grid: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    """The coordinates of the centres of pixels along y and x."""
+    a = grid.affine
+    return a.f + a.e * (np.arange(grid.height) + 0.5), a.c + a.a * (np.arange(grid.width) + 0.5)
+
+
+def same(one: GeoBox, other: GeoBox) -> bool:
+    """Whether two grids have the same pixels, up to a millionth of one."""
+    if one.shape != other.shape or (one.crs is not None and other.crs is not None and one.crs != other.crs):
+        return False
+    corners = [(0, 0), (one.width, one.height)]
+    back = ~one.affine
+    return all(math.dist(back * (other.affine * corner), corner) < 1e3 * _CLOSE for corner in corners)
+
+
+def with_crs(cube: xr.DataArray, grid: GeoBox) -> xr.DataArray:
+    """The cube with a grid mapping for the CRS of a grid."""
+    mapping = xr.DataArray(0, attrs={**grid.crs.proj.to_cf(), "spatial_ref": grid.crs.to_wkt()})
+    result = cube.assign_coords(spatial_ref=mapping)
+    result.encoding = {**cube.encoding, "grid_mapping": "spatial_ref"}
+    result.attrs = {k: v for k, v in cube.attrs.items() if k not in ("crs", "grid_mapping")}
+    return result
+
+
+def resampled(source: GeoBox, resolution: tuple[float, float], crs: Any, align: str) -> GeoBox:
+    """The grid of a resolution (0: as it is) and CRS (None: as it is) that starts at one corner of the source."""
+    affine = source.affine
+    west, east = sorted((affine.c, affine.c + affine.a * source.width))
+    south, north = sorted((affine.f, affine.f + affine.e * source.height))
+    rx, ry = (r or abs(own) for r, own in zip(resolution, (affine.a, affine.e), strict=True))
+    code = source.crs
+    if crs is not None and (source.crs is None or crs != source.crs.proj):
+        guess = compute_output_geobox(source, crs.to_wkt(), tight=True)
+        rx, ry = (r or abs(g) for r, g in zip(resolution, (guess.affine.a, guess.affine.e), strict=True))
+        to = Transformer.from_crs(source.crs.proj, crs, always_xy=True)
+        west, south, east, north = to.transform_bounds(west, south, east, north, densify_pts=21)
+        code = guess.crs
+    width = max(1, math.ceil((east - west) / rx - _CLOSE))
+    height = max(1, math.ceil((north - south) / ry - _CLOSE))
+    left = west if align.endswith("left") else east - width * rx
+    top = north if align.startswith("upper") else south + height * ry
+    if affine.e > 0:  # south comes first, and stays first
+        return GeoBox((height, width), Affine(rx, 0, left, 0, ry, top - height * ry), code)
+    return GeoBox((height, width), Affine(rx, 0, left, 0, -ry, top), code)
+
+
+def regrid(data: Any, source: GeoBox, target: GeoBox, method: str, fill: Any) -> Any:
+    """The values of an array (..., y, x) on another grid; `fill` is no-data, or None for NaN."""
+    factors = _whole_factors(source, target)
+    if factors is not None and method in rasters.COARSENED:
+        return _coarsened(data, factors, target, method, fill)
+    way = rasters.Warp(
+        source_crs=_wkt(source), target_crs=_wkt(target), method=method, fill=fill, scale=_scale(source, target)
+    )
+    dtype = data.dtype if method in SELECTING else missing.float_of(data.dtype)
+    if not isinstance(data, da.Array):
+        return rasters.warp(data.astype(dtype, copy=False), source.affine, target.affine, target.shape.yx, way)
+    return _warped(data, source, target, way, dtype)
+
+
+def _wkt(grid: GeoBox) -> str | None:
+    return None if grid.crs is None else grid.crs.to_wkt()
+
+
+def _whole_factors(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
+    """How many source pixels make one target pixel in y and x, if they are aligned whole numbers."""
+    if source.crs is not None and target.crs is not None and source.crs != target.crs:
+        return None
+    ratio = ~source.affine * target.affine  # target pixels in source pixels
+    fy, fx = round(ratio.e), round(ratio.a)
+    exact = [ratio.e - fy, ratio.a - fx, ratio.c, ratio.f, ratio.b, ratio.d]
+    fits = -(-source.height // max(fy, 1)) == target.height and -(-source.width // max(fx, 1)) == target.width
+    return (fy, fx) if fy >= 1 and fx >= 1 and fits and max(map(abs, exact)) < 1e3 * _CLOSE else None
+
+
+def _coarsened(data: Any, factors: tuple[int, int], target: GeoBox, method: str, fill: Any) -> Any:
+    if not isinstance(data, da.Array):
+        return rasters.coarsen(data, factors, method, fill)
+    dtype = rasters.coarsen(np.ones((1, 1), data.dtype), (1, 1), method, fill).dtype
+    chunks = list(data.chunks)
+    for axis, factor in zip((-2, -1), factors, strict=True):
+        if any(length % factor for length in chunks[axis][:-1]):
+            step = max(factor, data.chunksize[axis] // factor * factor)
+            whole = data.shape[axis]
+            chunks[axis] = tuple(min(step, whole - start) for start in range(0, whole, step))
+    data = data.rechunk(tuple(chunks))
+    small = [tuple(-(-n // f) for n in c) for c, f in zip(data.chunks[-2:], factors, strict=True)]
+    return da.map_blocks(
+        rasters.coarsen,
+        data,
+        factors,
+        method,
+        fill,
+        dtype=dtype,
+        meta=np.empty((0,) * data.ndim, dtype),
+        chunks=(*data.chunks[:-2], *small),
+    )
+
+
+def _scale(source: GeoBox, target: GeoBox) -> tuple[float, float]:
+    """How many target pixels there are for a source pixel in x and y, at the middle and at most one."""
+    middle = np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]]) + [target.width // 2, target.height // 2]
+    at = _source_pixels(source, target, middle)
+    spans = np.abs([at[1, 0] - at[0, 0], at[2, 1] - at[0, 1]])
+    return tuple(float(min(1.0, 1.0 / s)) if np.isfinite(s) and s > 0 else 1.0 for s in spans)  # type: ignore[return-value]
+
+
+def _source_pixels(source: GeoBox, target: GeoBox, points: np.ndarray) -> np.ndarray:
+    """Points (n, 2) in pixels (x, y) of the target as pixels of the source."""
+    px, py = np.asarray(points, dtype=float).T
+    x, y = target.affine * (px, py)
+    if source.crs is not None and target.crs is not None and source.crs != target.crs:
+        x, y = Transformer.from_crs(target.crs.proj, source.crs.proj, always_xy=True).transform(x, y)
+    with np.errstate(invalid="ignore"):
+        return np.stack(~source.affine * (np.asarray(x), np.asarray(y)), axis=-1)
+
+
+def _warped(data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, dtype: np.dtype) -> da.Array:
+    """A graph with one task per target block, which gets the source blocks that lie under it."""
+    chunks = tuple(_chunks(n, c) for n, c in zip(target.shape.yx, data.chunksize[-2:], strict=True))
+    name = f"openeo-warp-{tokenize(data.name, source, target, way)}"
+    layer: dict[Any, Any] = {}
+    leading = list(itertools.product(*(range(n) for n in data.numblocks[:-2])))
+    sizes = [tuple(c[i] for c, i in zip(data.chunks[:-2], index, strict=True)) for index in leading]
+    starts = [np.cumsum((0, *c)) for c in chunks]
+    edges = [np.cumsum((0, *c)) for c in data.chunks[-2:]]
+    for iy, ix in itertools.product(range(len(chunks[0])), range(len(chunks[1]))):
+        top, left = int(starts[0][iy]), int(starts[1][ix])
+        shape = (chunks[0][iy], chunks[1][ix])
+        window = _window(source, target, (top, left), shape, way)
+        affine = target.affine * Affine.translation(left, top)
+        for index, size in zip(leading, sizes, strict=True):
+            key = (name, *index, iy, ix)
+            if window is None:
+                layer[key] = (np.full, (*size, *shape), way.gap(dtype), dtype)
+                continue
+            rows, columns, crop = _blocks_under(window, edges)
+            parts = [[(data.name, *index, r, c) for c in columns] for r in rows]
+            corner = source.affine * Affine.translation(window[2], window[0])
+            layer[key] = (rasters.warp_parts, parts, crop, dtype, corner, affine, shape, way)
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])
+    return da.Array(graph, name, (*data.chunks[:-2], *chunks), dtype, meta=np.empty((0,) * data.ndim, dtype))
+
+
+def _chunks(whole: int, size: int) -> tuple[int, ...]:
+    return tuple(min(size, whole - start) for start in range(0, whole, size))
+
+
+def _window(
+    source: GeoBox, target: GeoBox, corner: tuple[int, int], shape: tuple[int, int], way: rasters.Warp
+) -> tuple[int, int, int, int] | None:
+    """The rows and columns (from, to) of the source that a block of the target needs; None if it needs none."""
+    ys = np.linspace(corner[0], corner[0] + shape[0], 22)
+    xs = np.linspace(corner[1], corner[1] + shape[1], 22)
+    points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    at = _source_pixels(source, target, points)
+    at = at[np.isfinite(at).all(axis=1)]
+    if not len(at):
+        return None
+    room = [math.ceil(way.radius / s) + 2 for s in way.scale]
+    first, last = np.floor(at.min(axis=0)).astype(int) - room, np.ceil(at.max(axis=0)).astype(int) + room
+    left, right = max(0, first[0]), min(source.width, last[0])
+    top, bottom = max(0, first[1]), min(source.height, last[1])
+    return (int(top), int(bottom), int(left), int(right)) if left < right and top < bottom else None
+
+
+def _blocks_under(window: tuple[int, int, int, int], edges: Sequence[np.ndarray]) -> tuple[range, range, Any]:
+    """The source blocks under a window, and the window's place in them."""
+    ranges, crop = [], []
+    for (start, stop), edge in zip((window[:2], window[2:]), edges, strict=True):
+        first = int(np.searchsorted(edge, start, side="right")) - 1
+        last = int(np.searchsorted(edge, stop, side="left")) - 1
+        ranges.append(range(first, last + 1))
+        crop.append((start - int(edge[first]), stop - int(edge[first])))
+    return ranges[0], ranges[1], tuple(crop)

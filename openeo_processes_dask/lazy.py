@@ -1,0 +1,327 @@
+"""How a kernel meets an array: at once on numpy, as the right graph on dask."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask.dimensions import nodata
+from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.kernels.reduction import Reduction as Reduction
+from openeo_processes_dask.kernels.reduction import joined
+
+Kernel = Callable[..., Any]
+MOST_BLOCKS_TOGETHER = 4  # so many blocks of a dimension are contracted in one task; more are rechunked first
+_LARGEST = int(np.finfo(np.float64).max)
+SPLIT_EVERY = 8  # so many partial results meet in one task of a tree
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array with axes, or a cube."""
+    return isinstance(value, (np.ndarray, da.Array, xr.DataArray)) and not (
+        isinstance(value, np.ndarray) and value.ndim == 0
+    )
+
+
+def nan_is_nodata() -> bool:
+    """Whether NaN in lists and scalars means no-data, as it always does in arrays: the setting `openeo.nan-is-nodata`."""
+    return bool(dask.config.get("openeo.nan-is-nodata", True))
+
+
+def nothing() -> float | None:
+    """No-data where nothing was given that it could look like: None, or NaN where that means no-data."""
+    return math.nan if nan_is_nodata() else None
+
+
+def native(value: Any) -> Any:
+    """A number of numpy, or an array without axes, as a number of Python; other values as they are."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item() if value.dtype.kind in "biufUSO" else value[()]
+    return value
+
+
+# --- elementwise
+
+
+def elementwise(kernel: Kernel, *operands: Any, **options: Any) -> Any:
+    """Apply a kernel to each value of arrays that are broadcast, at least one of which is an array.
+
+    The kernel gets blocks of numpy and plain numbers of Python, which leave the type of blocks alone.
+    """
+    if any(isinstance(o, xr.DataArray) for o in operands):
+        gapped = [_gaps_as_nan(o) for o in operands]
+        call = functools.partial(elementwise, kernel, **options)
+        return xr.apply_ufunc(call, *gapped, dask="allowed", keep_attrs="drop_conflicts")
+    operands = tuple(map(_plain, operands))
+    if any(isinstance(o, da.Array) for o in operands):
+        return da.core.elemwise(functools.partial(_silent, kernel, **options), *operands)
+    return _silent(kernel, *operands, **options)
+
+
+def _plain(operand: Any) -> Any:
+    """An operand as blocks take it: NaN for no-data, and nothing that is too large for floating point."""
+    if operand is None:
+        return math.nan
+    operand = native(operand)
+    if isinstance(operand, int) and abs(operand) > _LARGEST:
+        return math.copysign(math.inf, operand)
+    return operand
+
+
+def _silent(kernel: Kernel, *operands: Any, **options: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return kernel(*operands, **options)
+
+
+def _gaps_as_nan(value: Any) -> Any:
+    """A cube of integers with a declared no-data value as a cube of floats with NaN."""
+    if not isinstance(value, xr.DataArray) or value.dtype.kind not in "iu" or nodata(value) is None:
+        return value
+    fill = nodata(value)
+    cube = value.copy(data=elementwise(missing.as_float, value.data, fill=fill))
+    cube.attrs = {k: v for k, v in value.attrs.items() if k not in ("nodata", "_FillValue", "missing_value")}
+    return cube
+
+
+# --- along an axis
+
+
+def reduce(
+    reduction: Reduction,
+    data: Any,
+    axis: int | Sequence[int] | None,
+    keepdims: bool,
+    skip_missing: bool,
+    **options: Any,
+) -> Any:
+    """Reduce an array along an axis, or a list with arrays in it elementwise; None reduces all axes to one value.
+
+    Several results a row lie along the axis, or become the last axis if it is not kept.
+    """
+    if isinstance(data, (list, tuple)):
+        return _reduce_list(reduction, data, skip_missing, options)
+    if isinstance(data, xr.DataArray):
+        return _reduce_cube(reduction, _gaps_as_nan(data), axis, keepdims, skip_missing, options)
+    axes = _axes(axis, data.ndim)
+    if not axes:
+        data, axes = data.reshape(1), [0]
+    if math.prod(data.shape[a] for a in axes) == 0:
+        return _of_nothing(reduction, data, axes, keepdims, skip_missing, options)
+    combinable = isinstance(data, da.Array) and reduction.partial is not None and not reduction.ordered
+    kept = axes
+    if len(axes) > 1 and not combinable:
+        data, axes = _flattened(data, axes)
+    if isinstance(data, da.Array):
+        result = _reduce_dask(reduction, data, axes, skip_missing, options)
+    else:
+        result = _silent(reduction.whole, data, axes[0], skip_missing, **options)
+    if keepdims and len(kept) > 1 and len(axes) == 1:
+        return _restored(result, kept)
+    return result if keepdims else _without_axes(result, axes)
+
+
+def _axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
+    if axis is None:
+        return list(range(ndim))
+    return sorted(a % ndim for a in ([axis] if isinstance(axis, (int, np.integer)) else axis))
+
+
+def _flattened(data: Any, axes: list[int]) -> tuple[Any, list[int]]:
+    """Several axes as one, the last."""
+    kept = [i for i in range(data.ndim) if i not in axes]
+    moved = data.transpose(*kept, *axes)
+    return moved.reshape((*(data.shape[i] for i in kept), math.prod(data.shape[i] for i in axes))), [len(kept)]
+
+
+def _restored(values: Any, axes: list[int]) -> Any:
+    """Results in the last axis go where the first of the reduced axes was; the others come back with length one."""
+    values = np.moveaxis(values, -1, axes[0])
+    for axis in axes[1:]:
+        values = values[(slice(None),) * axis + (None,)]
+    return values
+
+
+def _without_axes(values: Any, axes: Sequence[int]) -> Any:
+    """Without the reduced axes; the first is the last one then if it holds several results a row."""
+    for axis in sorted(axes, reverse=True)[: len(axes) - 1]:
+        values = values[(slice(None),) * axis + (0,)]
+    return values[(slice(None),) * axes[0] + (0,)] if values.shape[axes[0]] == 1 else np.moveaxis(values, axes[0], -1)
+
+
+def _of_nothing(
+    reduction: Reduction, data: Any, axes: list[int], keepdims: bool, skip_missing: bool, options: dict[str, Any]
+) -> Any:
+    """The results of rows without values."""
+    blank = np.zeros((1,) * data.ndim, data.dtype)
+    count = _silent(reduction.whole, blank, axes[0], skip_missing, **options).shape[axes[0]]
+    dtype = reduction.dtype(data.dtype)
+    if isinstance(reduction.empty, float):
+        dtype = missing.float_of(dtype)
+    shape = tuple((count if i == axes[0] else 1) if i in axes else n for i, n in enumerate(data.shape))
+    chunks = tuple(shape[i] if i in axes else c for i, c in enumerate(getattr(data, "chunks", shape)))
+    lazily = isinstance(data, da.Array)
+    result = (
+        da.full(shape, reduction.empty, dtype=dtype, chunks=chunks)
+        if lazily
+        else np.full(shape, reduction.empty, dtype)
+    )
+    return result if keepdims else _without_axes(result, axes)
+
+
+def _reduce_cube(
+    reduction: Reduction,
+    cube: xr.DataArray,
+    axis: int | Sequence[int] | None,
+    keepdims: bool,
+    skip_missing: bool,
+    options: dict[str, Any],
+) -> Any:
+    """Reduce a cube; an axis that is kept, or holds several results a row, has no labels any more."""
+    values = reduce(reduction, cube.data, axis, keepdims, skip_missing, **options)
+    gone = [cube.dims[i] for i in _axes(axis, cube.ndim)]
+    if axis is None and not keepdims and not isinstance(values, da.Array):
+        return values
+    dims = list(cube.dims) if keepdims else [d for d in cube.dims if d not in gone]
+    if values.ndim > len(dims):
+        dims.append(gone[0])
+    coordinates = {name: c for name, c in cube.coords.items() if not set(gone) & set(c.dims)}
+    return xr.DataArray(values, dims=dims, coords=coordinates, attrs=cube.attrs, name=cube.name)
+
+
+def _reduce_list(reduction: Reduction, data: Sequence[Any], skip_missing: bool, options: dict[str, Any]) -> Any:
+    call = functools.partial(_reduce_values, reduction, skip_missing, options)
+    if any(isinstance(v, xr.DataArray) for v in data):
+        extra = [["results"]] if _several(reduction, options) else [[]]
+        return xr.apply_ufunc(
+            call, *map(_gaps_as_nan, data), dask="allowed", keep_attrs="drop_conflicts", output_core_dims=extra
+        )
+    return call(*data)
+
+
+def _several(reduction: Reduction, options: dict[str, Any]) -> bool:
+    return bool(reduction.results != 1 or options.get("probabilities"))
+
+
+def _reduce_values(reduction: Reduction, skip_missing: bool, options: dict[str, Any], *data: Any) -> Any:
+    arrays = list(map(_plain, data))
+    if any(isinstance(v, da.Array) for v in arrays):
+        shape = np.broadcast_shapes(*(np.shape(v) for v in arrays))
+        chunked = [v for v in arrays if isinstance(v, da.Array)]
+        dtype = np.result_type(*arrays)
+        model = next(v for v in chunked if v.shape == shape) if any(v.shape == shape for v in chunked) else None
+        chunks = model.chunks if model is not None else da.core.broadcast_chunks(*(v.chunks for v in chunked))
+        rows = [da.broadcast_to(da.asarray(v).astype(dtype), shape, chunks=chunks) for v in arrays]
+        return reduce(reduction, da.stack(rows), 0, False, skip_missing, **options)
+    dtype = np.result_type(*arrays)
+    values = np.stack(
+        [np.broadcast_to(np.asarray(v, dtype), np.broadcast_shapes(*map(np.shape, arrays))) for v in arrays]
+    )
+    return reduce(reduction, values, 0, False, skip_missing, **options)
+
+
+def _reduce_dask(
+    reduction: Reduction, data: da.Array, axes: list[int], skip_missing: bool, options: dict[str, Any]
+) -> da.Array:
+    """Reduce a dask array and keep the axes: block by block where one holds them, or over a tree."""
+    alone = all(data.numblocks[a] == 1 for a in axes)
+    if len(axes) == 1 and (alone or reduction.partial is None):
+        return along(functools.partial(_whole, reduction, skip_missing, options), data, axes[0])
+    dtype = reduction.dtype(data.dtype)
+    return da.reduction(
+        data,
+        chunk=functools.partial(_partial, reduction, skip_missing, options),
+        combine=functools.partial(_combine, reduction),
+        aggregate=functools.partial(_aggregate, reduction, dtype),
+        axis=tuple(axes),
+        keepdims=True,
+        dtype=dtype,
+        meta=np.empty((0,) * data.ndim, dtype),
+        split_every=SPLIT_EVERY,
+        concatenate=False,
+        name=f"openeo-{reduction.name}",
+        output_size=reduction.results,
+    )
+
+
+def _whole(reduction: Reduction, skip_missing: bool, options: dict[str, Any], block: np.ndarray, axis: int) -> Any:
+    return _silent(reduction.whole, block, axis, skip_missing, **options)
+
+
+def _partial(
+    reduction: Reduction, skip: bool, options: dict[str, Any], block: np.ndarray, axis: Any, keepdims: bool
+) -> Any:
+    assert reduction.partial is not None
+    if len(axis) == 1:
+        return _silent(reduction.partial, block, axis[0], skip, **options)
+    flat, (last,) = _flattened(block, list(axis))
+    return tuple(_restored(part, list(axis)) for part in _silent(reduction.partial, flat, last, skip, **options))
+
+
+def _combine(reduction: Reduction, parts: Any, axis: Any, keepdims: bool) -> Any:
+    assert reduction.merge is not None
+    return _silent(reduction.merge, _flat(parts))
+
+
+def _aggregate(reduction: Reduction, dtype: np.dtype, parts: Any, axis: Any, keepdims: bool) -> Any:
+    assert reduction.final is not None
+    return joined(_silent(reduction.final, _combine(reduction, parts, axis, keepdims), dtype), axis[0])
+
+
+def _flat(parts: Any) -> list[Any]:
+    """dask nests the parts in a list for each axis; a part itself is a tuple."""
+    if isinstance(parts, list):
+        return [part for inner in parts for part in _flat(inner)]
+    return [parts]
+
+
+def along(kernel: Kernel, data: Any, axis: int, **options: Any) -> Any:
+    """Apply `kernel(block, axis)`, which must see the whole axis, to an array; its length may change.
+
+    On dask the axis is brought into one chunk; what length and type result is found by trying one row.
+    """
+    if not isinstance(data, da.Array):
+        with np.errstate(all="ignore"):
+            return kernel(data, axis, **options)
+    sample = kernel(
+        np.ones(tuple(n if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype), axis, **options
+    )
+    chunks = together(data, axis).chunks
+    return da.map_blocks(
+        _silent,
+        kernel,
+        data.rechunk(chunks) if chunks != data.chunks else data,
+        axis,
+        dtype=sample.dtype,
+        meta=np.empty((0,) * data.ndim, sample.dtype),
+        chunks=tuple((sample.shape[axis],) if i == axis else c for i, c in enumerate(chunks)),
+        **options,
+    )
+
+
+def together(data: da.Array, axis: int) -> da.Array:
+    """The array with an axis in one chunk; where that makes chunks large, the others are cut."""
+    blocks = data.numblocks[axis]
+    if blocks == 1:
+        return data
+    if blocks <= MOST_BLOCKS_TOGETHER:
+        return data.rechunk({axis: -1})
+    limit = MOST_BLOCKS_TOGETHER * max(math.prod(data.chunksize) * data.dtype.itemsize, 1)
+    return data.rechunk({i: -1 if i == axis else "auto" for i in range(data.ndim)}, block_size_limit=limit)
+
+
+def require_numbers(process: str, **values: Any) -> None:
+    """Raise ProcessParameterInvalid for the first value that is no number, no no-data and no array of numbers."""
+    for name, value in values.items():
+        if value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool)):
+            continue
+        if hasattr(value, "dtype") and value.dtype.kind in "biuf":
+            continue
+        raise ProcessParameterInvalid(f"{process}: {name} must be a number, not {value!r} ({type(value).__name__})")

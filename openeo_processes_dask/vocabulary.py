@@ -1,0 +1,276 @@
+"""The words of the openEO specifications: argument types that carry their JSON schema, and promises of scaling."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+import xarray as xr
+
+
+class Scaling(enum.Enum):
+    """How the work of a process grows with the cube: what every process promises where it is declared."""
+
+    BLOCKWISE = "one task per block; no block meets another"
+    TREE = "partial results per block, then a tree that combines them"
+    OVERLAP = "blocks with halos of their neighbours"
+    SHUFFLE = "one rechunk, so that a dimension lies in one chunk, then one task per block"
+    EAGER = "needs values now"
+
+
+class NotGiven:
+    """The default of an optional parameter for which the specification names no default."""
+
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self) -> str:
+        return "NOT_GIVEN"
+
+
+NOT_GIVEN: Final = NotGiven()
+NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Schema:
+    """The JSON schema of a parameter or a result, and a few words on it.
+
+    `callback` holds the names of the values that a child process receives, in the order of the specification.
+    """
+
+    def __init__(self, document: dict[str, Any] | list[Any], description: str = "", callback: tuple[str, ...] = ()):
+        self.document = document
+        self.description = description
+        self.callback = callback
+
+    def __repr__(self) -> str:
+        return f"Schema({self.document!r})"
+
+
+def _type(*names: str, **more: Any) -> dict[str, Any]:
+    return {"type": names[0] if len(names) == 1 else list(names), **more}
+
+
+def _cube(*dimensions: dict[str, Any]) -> dict[str, Any]:
+    return _type("object", subtype="datacube", **({"dimensions": list(dimensions)} if dimensions else {}))
+
+
+def _array(items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return _type("array", items=items, **more)
+
+
+def _process(values: dict[str, Any], returns: dict[str, Any], *, context: bool = True) -> dict[str, Any]:
+    parameters = [{"name": name, "schema": schema} for name, schema in values.items()]
+    if context:
+        parameters.append({"name": "context", "schema": {}, "optional": True, "default": None})
+    return _type("object", subtype="process-graph", parameters=parameters, returns={"schema": returns})
+
+
+_SPATIAL = {"type": "spatial", "axis": ["x", "y"]}
+_TEMPORAL = {"type": "temporal"}
+_BANDS = {"type": "bands"}
+_GEOMETRY = {"type": "geometry"}
+_NULL = _type("null")
+_NUMBER = _type("number")
+_MAYBE_NUMBER = _type("number", "null")
+_LABEL = [_type("number"), _type("string")]
+_BAND = _type("string", subtype="band-name")
+_DATE_TIME = _type("string", format="date-time", subtype="date-time")
+_DATE = _type("string", format="date", subtype="date")
+_CRS = [_type("integer", subtype="epsg-code", minimum=1000), _type("string", subtype="wkt2-definition")]
+_LABELED = _array({}, subtype="labeled-array")
+_GEOJSON = _type("object", subtype="geojson")
+
+# --- plain values
+Anything = Annotated[Any, Schema({}, "Any value.")]
+Number = Annotated[Any, Schema(_MAYBE_NUMBER, "A number or no-data.")]
+NumberFromZero = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimum": 0}, "A number of at least zero, or no-data.")]
+Sign = Annotated[Any, Schema({**_MAYBE_NUMBER, "enum": [-1, 0, 1, None]}, "Minus one, zero, one or no-data.")]
+PlainNumber = Annotated[Any, Schema(_NUMBER, "A number.")]
+NormalizedNumber = Annotated[Any, Schema({**_NUMBER, "minimum": -1, "maximum": 1}, "A number between -1 and 1.")]
+Delta = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimumExclusive": 0}, "The largest difference that counts as equal.")]
+Flag = Annotated[bool, Schema(_type("boolean"), "True or false.")]
+Truth = Annotated[Any, Schema(_type("boolean", "null"), "True, false or no-data.")]
+Scalar = Annotated[
+    Any, Schema(_type("number", "boolean", "string", "null"), "A number, a truth value, a text or no-data.")
+]
+Index = Annotated[Any, Schema(_type("integer", minimum=0), "A position, counted from zero.")]
+Label = Annotated[Any, Schema(_LABEL, "A label.")]
+Text = Annotated[str, Schema(_type("string"), "A text.")]
+
+# --- arrays
+Numbers = Annotated[Any, Schema(_array(_MAYBE_NUMBER), "Numbers, no-data among them.")]
+Truths = Annotated[Any, Schema(_array(_type("boolean", "null")), "Truth values, no-data among them.")]
+Values = Annotated[Any, Schema(_array({}), "Values of any type.")]
+Extrema = Annotated[
+    Any,
+    Schema(
+        [_array(_NUMBER, minItems=2, maxItems=2), _array(_NULL, minItems=2, maxItems=2)],
+        "The smallest and the largest value.",
+    ),
+]
+Probabilities = Annotated[
+    Any,
+    Schema(
+        [_array({**_NUMBER, "minimum": 0, "maximum": 1}, uniqueItems=True), _type("integer", minimum=2)],
+        "Probabilities that ascend, or the number of intervals of equal probability.",
+    ),
+]
+IntervalCount = Annotated[Any, Schema(_type("integer", minimum=2), "The number of intervals of equal probability.")]
+
+# --- cubes
+Cube = Annotated[xr.DataArray, Schema(_cube(), "A data cube.")]
+RasterCube = Annotated[xr.DataArray, Schema(_cube(_SPATIAL), "A cube with the dimensions x and y.")]
+TemporalCube = Annotated[xr.DataArray, Schema(_cube(_TEMPORAL), "A cube with a temporal dimension.")]
+BandCube = Annotated[xr.DataArray, Schema(_cube(_BANDS), "A cube with a dimension of bands.")]
+RasterBandCube = Annotated[xr.DataArray, Schema(_cube(_SPATIAL, _BANDS), "A cube with x, y and bands.")]
+RasterOrVectorCube = Annotated[
+    xr.DataArray, Schema([_cube(_SPATIAL), _cube(_GEOMETRY)], "A raster cube or a vector cube.")
+]
+DimensionName = Annotated[str, Schema(_type("string"), "The name of a dimension.")]
+OptionalDimensionName = Annotated[
+    str | None, Schema(_type("string", "null"), "The name of a dimension; null where there is but one choice.")
+]
+BandName = Annotated[str, Schema(_BAND, "The name or common name of a band.")]
+BandNames = Annotated[Any, Schema(_array(_BAND), "Names or common names of bands.")]
+OptionalBandNames = Annotated[
+    Any, Schema([_array(_BAND, minItems=1), _NULL], "Names or common names of bands; null for all.")
+]
+NewBandName = Annotated[str | None, Schema([_type("string", pattern="^\\w+$"), _NULL], "The name of a new band.")]
+Wavelengths = Annotated[
+    Any, Schema(_array(_array(_NUMBER, minItems=2, maxItems=2)), "Ranges of wavelengths in micrometres.")
+]
+
+# --- extents
+_BBOX = _type(
+    "object",
+    subtype="bounding-box",
+    required=["west", "south", "east", "north"],
+    properties={
+        **{side: _NUMBER for side in ("west", "south", "east", "north")},
+        "base": {**_MAYBE_NUMBER, "default": None},
+        "height": {**_MAYBE_NUMBER, "default": None},
+        "crs": {"anyOf": _CRS, "default": 4326},
+    },
+)
+_INTERVAL = _array({"anyOf": [_DATE_TIME, _DATE, _NULL]}, subtype="temporal-interval", minItems=2, maxItems=2)
+_DISTINCT_INTERVAL = {**_INTERVAL, "uniqueItems": True}
+BoundingBox = Annotated[Any, Schema(_BBOX, "West, south, east and north, and the CRS they are given in.")]
+Interval = Annotated[Any, Schema(_INTERVAL, "Start (included) and end (excluded); null where open.")]
+OptionalInterval = Annotated[
+    Any, Schema([_DISTINCT_INTERVAL, _NULL], "Start (included) and end (excluded); null for all times.")
+]
+SpatialExtent = Annotated[
+    Any,
+    Schema([_BBOX, _GEOJSON, _cube(_GEOMETRY), _NULL], "A bounding box or polygons; null for the whole extent."),
+]
+CollectionSpatialExtent = Annotated[
+    Any,
+    Schema(
+        [_BBOX, {**_GEOJSON, "deprecated": True}, _cube(_GEOMETRY), _NULL],
+        "A bounding box or polygons; null for the whole extent.",
+    ),
+]
+
+# --- choices
+PERIODS = (
+    "hour",
+    "day",
+    "week",
+    "dekad",
+    "month",
+    "season",
+    "tropical-season",
+    "year",
+    "decade",
+    "decade-ad",
+)
+METHODS = (
+    "average",
+    "bilinear",
+    "cubic",
+    "cubicspline",
+    "lanczos",
+    "max",
+    "med",
+    "min",
+    "mode",
+    "near",
+    "q1",
+    "q3",
+    "rms",
+    "sum",
+)
+CORNERS = ("lower-left", "upper-left", "lower-right", "upper-right")
+Period = Annotated[str, Schema(_type("string", enum=list(PERIODS)), "The period of the calendar.")]
+Method = Annotated[str, Schema(_type("string", enum=list(METHODS)), "The resampling method.")]
+Corner = Annotated[str, Schema(_type("string", enum=list(CORNERS)), "The corner where both grids meet.")]
+Resolution = Annotated[
+    Any,
+    Schema(
+        [{**_NUMBER, "minimum": 0}, _array({**_NUMBER, "minimum": 0}, minItems=2, maxItems=2)],
+        "The size of a pixel in units of the target CRS, for both axes or for x and y; 0 keeps it.",
+    ),
+]
+Projection = Annotated[Any, Schema([*_CRS, _NULL], "The target CRS; null keeps it.")]
+
+# --- sources and files
+CollectionId = Annotated[
+    str, Schema(_type("string", subtype="collection-id", pattern="^[\\w\\-\\.~/]+$"), "The id of a collection.")
+]
+Url = Annotated[
+    str, Schema(_type("string", format="uri", subtype="uri", pattern="^https?://"), "The address of the source.")
+]
+OutputFormat = Annotated[str, Schema(_type("string", subtype="output-format"), "The name of a file format.")]
+OutputOptions = Annotated[
+    Mapping[str, Any], Schema(_type("object", subtype="output-format-options"), "Options of the file format.")
+]
+Stac = Annotated[Any, Schema(_type("object", subtype="stac"), "A STAC object.")]
+
+# --- callbacks: what a child process receives and returns
+Callback = Any
+Process = Annotated[Callback, Schema(_process({"x": {}}, {}), "A process on each value `x`.", ("x",))]
+ArrayProcess = Annotated[
+    Callback,
+    Schema(
+        _process({"data": _LABELED}, _array({})),
+        "A process on the labelled array `data` that returns an array.",
+        ("data",),
+    ),
+]
+Reducer = Annotated[
+    Callback,
+    Schema(_process({"data": _LABELED}, {}), "A process that makes one value of the labelled array `data`.", ("data",)),
+]
+OverlapResolver = Annotated[
+    Callback | None,
+    Schema(_process({"x": {}, "y": {}}, {}), "A process that makes one value of `x` and `y`.", ("x", "y")),
+]
+Condition = Annotated[
+    Any,
+    Schema(
+        [_process({"x": {}}, _type("boolean")), _type("boolean", const=True), _NULL],
+        "A process that tells which values `x` count; true for all, null for those that are valid.",
+        ("x",),
+    ),
+]
+MetadataFilter = Annotated[
+    Mapping[str, Callback] | None,
+    Schema(
+        [
+            _type(
+                "object",
+                subtype="metadata-filter",
+                additionalProperties=_process({"value": {}}, _type("boolean"), context=False),
+            ),
+            _NULL,
+        ],
+        "Conditions on properties, by name.",
+        ("value",),
+    ),
+]
