@@ -1,0 +1,149 @@
+"""Loading: a cube from a folder, a file or a STAC catalogue; only what is asked for is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask
+import xarray as xr
+
+from openeo_processes_dask.declare import declare
+from openeo_processes_dask.exceptions import CollectionNotFound, FileContentInvalid, PropertiesUnsupported
+from openeo_processes_dask.vocabulary import (
+    CollectionId,
+    CollectionSpatialExtent,
+    Cube,
+    MetadataFilter,
+    OptionalBandNames,
+    OptionalInterval,
+    Scaling,
+    SpatialExtent,
+    Url,
+)
+
+from .loading import arrays, files, rasters, stac
+from .loading.layers import is_remote
+from .loading.request import Request, request
+
+
+@declare("cubes", "import", scaling=Scaling.BLOCKWISE)
+def load_collection(
+    id: CollectionId,
+    spatial_extent: CollectionSpatialExtent,
+    temporal_extent: OptionalInterval,
+    bands: OptionalBandNames = None,
+    properties: MetadataFilter = None,
+) -> Cube:
+    """A cube from files: GeoTIFF, netCDF, zarr or a STAC catalogue.
+
+    The id is a path: of a folder with a STAC catalogue, of a folder of GeoTIFFs, of a single GeoTIFF, of a netCDF
+    file or a folder of them, or of a zarr store. With the setting `openeo.collections` it is relative to that folder
+    and cannot leave it, otherwise to the working directory.
+
+    Without a catalogue, dates come from the names of files and bands from their descriptions, else from their names.
+    What is asked for is found from headers alone; pixels are read when they are computed, one task per block, and
+    only those in the extents. The dimensions are t, bands, y and x; there is no t where no file has a date.
+    Integers keep their no-data value, floats have NaN; where bands differ in type or no-data value, they get a type
+    that holds all and a value that means a gap in every one. Scales and offsets of catalogues are not applied; those
+    of packed netCDF and zarr variables are, because they belong to the encoding.
+
+    Unknown bands raise LabelNotAvailable, an unknown id CollectionNotFound, a file that is no raster
+    FileContentInvalid; properties are known for STAC only, elsewhere they raise PropertiesUnsupported.
+
+    Raises
+    ------
+    NoDataAvailable
+        If nothing lies in the extents.
+    TemporalExtentEmpty
+        If the interval does not end after its start.
+    """
+    asked = request(spatial_extent, temporal_extent, bands, properties)
+    return _load(_path(id), asked)
+
+
+@declare("cubes", "import", scaling=Scaling.BLOCKWISE, experimental=True)
+def load_stac(
+    url: Url,
+    spatial_extent: SpatialExtent = None,
+    temporal_extent: OptionalInterval = None,
+    bands: OptionalBandNames = None,
+    properties: MetadataFilter = None,
+) -> Cube:
+    """A cube from a STAC Item, Collection, static Catalog or ItemCollection.
+
+    The address may also be a path. Items outside of the extents are not opened. The grid of pixels is the items' own;
+    where they have several, it covers all of them in the CRS of most, with the finest resolution, and those that do
+    not lie on it contribute their nearest pixels. One label of t is one instant; of images of one instant the first
+    that has a value at a pixel counts. Scales and offsets are not applied.
+
+    Unknown bands raise LabelNotAvailable, what is no STAC FileContentInvalid, and what is missing FileNotFound.
+
+    Raises
+    ------
+    NoDataAvailable
+        If nothing lies in the extents.
+    TemporalExtentEmpty
+        If the interval does not end after its start.
+    PropertiesUnsupported
+        If conditions on properties are given for something without properties.
+    """
+    return _load_catalogue(str(url), request(spatial_extent, temporal_extent, bands, properties))
+
+
+def _load(path: Path, asked: Request) -> xr.DataArray:
+    document = path if path.suffix == ".json" else _document(path)
+    if document is not None:
+        return _load_catalogue(str(document), asked)
+    if asked.properties:
+        raise PropertiesUnsupported(f"{path} is no STAC catalogue, so that there are no properties to filter by")
+    if arrays.is_store(path):
+        return arrays.cube([path], asked)
+    if found := [path] if path.is_file() else files.rasters_in(path):
+        made, chosen, block = files.layers(found, path if path.is_dir() else path.parent, asked)
+        return rasters.cube(made, chosen, block, asked, str(path))
+    if stores := [one for one in sorted(path.iterdir()) if arrays.is_store(one)]:
+        return arrays.cube(stores, asked)
+    raise FileContentInvalid(f"{path} holds neither a STAC catalogue nor GeoTIFF, netCDF or zarr")
+
+
+def _load_catalogue(url: str, asked: Request) -> xr.DataArray:
+    if not is_remote(url) and Path(stac.local(url)).is_dir():
+        document = _document(Path(stac.local(url)))
+        if document is None:
+            raise FileContentInvalid(f"{url} is a folder with neither collection.json nor catalog.json")
+        url = str(document)
+    every, collection = stac.items(url)
+    found = list(stac.wanted(every, asked))
+    if not found:
+        raise asked.nothing(url, f"none of {len(every)} items lies")
+    made, chosen, block = stac.layers(found, collection, asked)
+    if made:
+        return rasters.cube(made, chosen, block, asked, url)
+    if stores := stac.arrays(found):
+        return arrays.cube([Path(store) for store in stores], asked)
+    raise asked.nothing(url, f"no raster of {len(found)} items lies")
+
+
+def _document(folder: Path) -> Path | None:
+    """The catalogue in a folder; a collection comes first, because it says more."""
+    found = (folder / name for name in ("collection.json", "catalog.json"))
+    return next((path for path in found if path.is_file()), None)
+
+
+def _path(id: Any) -> Path:
+    """Where a collection lies, which must be inside the root if one is set."""
+    root = dask.config.get("openeo.collections", None)
+    base = Path.cwd() if root is None else Path(root).resolve()
+    path = (base / str(id)).resolve()
+    if root is not None and not path.is_relative_to(base):
+        raise CollectionNotFound(f"{id!r} is outside of the collections; there are {_listed(base)}")
+    if not path.exists():
+        raise CollectionNotFound(f"no collection {id!r}; there are {_listed(base)}")
+    return path
+
+
+def _listed(folder: Path, most: int = 12) -> str:
+    found = sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    shown = ", ".join(found[:most]) or "none"
+    return f"{shown}{f', … {len(found)} in all' if len(found) > most else ''} in {folder}"

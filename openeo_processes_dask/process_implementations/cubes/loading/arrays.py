@@ -1,0 +1,278 @@
+"""netCDF files and zarr stores as one lazy cube: each of its blocks, with all bands, is read by one task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+
+from openeo_processes_dask import dimensions
+from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid, FileNotFound, LabelNotAvailable
+
+from . import chunking, grids, names
+from .layers import storable
+from .request import Band, Request
+
+NETCDF = (".nc", ".nc4", ".cdf")
+ZARR = (".zgroup", ".zmetadata", "zarr.json")
+_AXES = {"temporal": "t", "bands": "bands", "y": "y", "x": "x"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that is open, with its dimensions renamed, and the variables that are bands, lazily."""
+
+    path: Path
+    data: xr.Dataset
+    variables: tuple[str, ...]
+    bands: tuple[Band, ...]
+    along: bool  # whether one variable holds all bands
+
+
+class Stack:
+    """What dask asks of an array, over the bands of one file: a slice is read when it is asked for."""
+
+    def __init__(self, path: Path, parts: Sequence[xr.Variable], dtype: np.dtype, nodata: Any, dates: int) -> None:
+        self.path = path
+        self.parts = parts
+        self.stored = [_nodata(part) for part in parts]
+        self.dtype = dtype
+        self.nodata = nodata
+        self.shape = (dates, len(parts), *parts[0].shape[-2:])
+        self.ndim = 4
+
+    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
+        """The values of a block, as the common type."""
+        dates, bands, rows, columns = key
+        chosen = range(len(self.parts))[bands]
+        shape = [len(range(size)[one]) for size, one in zip(self.shape, key, strict=True)]
+        out = np.empty(shape, self.dtype)
+        for place, number in enumerate(chosen):
+            part = self.parts[number]
+            where = {"y": rows, "x": columns, **({"t": dates} if "t" in part.dims else {})}
+            try:
+                values = part.isel(where).values
+            except FileNotFoundError as error:
+                raise FileNotFound(f"{self.path}: there is no such file") from error
+            except (OSError, RuntimeError) as error:  # what HDF5 and the decompressors raise
+                raise FileContentInvalid(f"{self.path} cannot be read: {error}") from error
+            out[:, place] = values
+            gaps = chunking.is_gap(values, self.stored[number])
+            if gaps is not None and self.stored[number] != self.nodata:
+                np.copyto(out[:, place], self.nodata, where=gaps)
+        return out
+
+    def __dask_tokenize__(self) -> object:
+        about = self.path.stat()
+        return str(self.path), about.st_mtime_ns, about.st_size, [tokenize(str(part.dims)) for part in self.parts]
+
+
+def is_store(path: Path) -> bool:
+    """Whether a path is a netCDF file or a zarr store."""
+    if path.is_dir():
+        return any((path / name).exists() for name in ZARR)
+    return path.suffix.casefold() in NETCDF
+
+
+def cube(paths: Sequence[Path], request: Request) -> xr.DataArray:
+    """The cube of one file, or of several that follow each other in time.
+
+    Raises
+    ------
+    FileNotFound, FileContentInvalid
+        If a file is missing, cannot be read, or holds no raster cube.
+    NoDataAvailable
+        If nothing lies in the extents.
+    """
+    every = [_open(path) for path in paths]
+    chosen = request.choose(list(dict.fromkeys(band for one in every for band in one.bands)))
+    dated = [part for part in (_in_time(one, request) for one in every) if part is not None]
+    if not dated:
+        raise request.nothing(str(paths[0]), "no date lies")
+    parts = [_cube(one, chosen, request) for one in dated]
+    if len(parts) == 1:
+        return parts[0]
+    if not all("t" in part.dims for part in parts):
+        raise FileContentInvalid(f"{paths[0].parent}: several files without dates are no cube")
+    joined = xr.concat(parts, "t", coords="minimal", compat="override", join="exact", combine_attrs="override")
+    return joined.sortby("t")
+
+
+def _open(path: Path) -> Opened:
+    data = _decoded(path)
+    names_of = {"x": dimensions.x_dim(data), "y": dimensions.y_dim(data)}
+    temporal, along = dimensions.of_role(data, "temporal"), dimensions.of_role(data, "bands")
+    if names_of["x"] is None or names_of["y"] is None or len(temporal) > 1 or len(along) > 1:
+        raise FileContentInvalid(f"{path} is no raster cube: its dimensions are {tuple(map(str, data.dims))}")
+    renamed = {names_of["x"]: "x", names_of["y"]: "y", **dict.fromkeys(temporal, "t"), **dict.fromkeys(along, "bands")}
+    data = data.rename({old: new for old, new in renamed.items() if old != new})
+    variables = tuple(str(name) for name, one in data.data_vars.items() if {"x", "y"} <= set(one.dims))
+    more = {str(d) for name in variables for d in data[name].dims} - set(_AXES.values())
+    if not variables or more:
+        reason = (
+            f"has dimensions beside t, bands, y and x: {', '.join(sorted(more))}"
+            if more
+            else "has no variable of x and y"
+        )
+        raise FileContentInvalid(f"{path} {reason}")
+    if "bands" not in {d for name in variables for d in data[name].dims}:
+        bands = tuple(Band(name, data[name].attrs.get(dimensions.COMMON_NAME)) for name in variables)
+        return Opened(path, data, variables, bands, False)
+    if len(variables) > 1:
+        raise FileContentInvalid(f"{path} has several variables with bands: {', '.join(variables)}")
+    common = data.coords[dimensions.COMMON_NAME].values if dimensions.COMMON_NAME in data.coords else None
+    labels = [str(label) for label in dimensions.labels(data[variables[0]], "bands")]
+    bands = tuple(Band(n, (str(common[i]) or None) if common is not None else None) for i, n in enumerate(labels))
+    return Opened(path, data, variables, bands, True)
+
+
+def _decoded(path: Path) -> xr.Dataset:
+    """The file with values as they are stored, but for packed ones and dates."""
+    options: dict[str, Any] = {"chunks": None, "cache": False, "decode_coords": "all"}
+    if path.is_dir():
+        consolidated = (path / ".zmetadata").exists() or None
+        options |= {"engine": "zarr", "backend_kwargs": {"consolidated": consolidated if consolidated else False}}
+    else:
+        options["engine"] = "h5netcdf" if _is_hdf5(path) else "scipy"
+    try:
+        raw = xr.open_dataset(path, mask_and_scale=False, **options)
+        packed = {n for n, v in raw.variables.items() if {"scale_factor", "add_offset"} & set(v.attrs)}
+        if not packed:
+            return raw
+        raw.close()
+        return xr.open_dataset(path, mask_and_scale={str(n): n in packed for n in raw.variables}, **options)
+    except FileNotFoundError as error:
+        raise FileNotFound(f"{path}: there is no such file") from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise FileContentInvalid(
+            f"{path} cannot be read as {'zarr' if path.is_dir() else 'netCDF'}: {error}"
+        ) from error
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def _in_time(one: Opened, request: Request) -> Opened | None:
+    """The file cut to the interval; None if nothing is left of it."""
+    data = one.data
+    if "t" not in data.dims:
+        if (moment := names.date_in(one.path.stem)) is not None:
+            if not request.keeps(moment):
+                return None
+            return Opened(one.path, data.assign_coords(t=moment).expand_dims("t"), one.variables, one.bands, one.along)
+        if request.start is not None or request.end is not None:
+            raise FileContentInvalid(f"{one.path} has no dates, so that {request.interval} says nothing")
+        return one
+    if request.start is None and request.end is None:
+        return one
+    if "t" not in data.coords or data["t"].dtype.kind != "M":
+        raise FileContentInvalid(f"{one.path} has no dates along t, so that {request.interval} says nothing")
+    kept = np.array([request.keeps(moment) for moment in data["t"].values.astype("datetime64[ns]")], bool)
+    if not kept.any():
+        return None
+    return Opened(one.path, data.isel(t=_slice(kept)), one.variables, one.bands, one.along)
+
+
+def _slice(kept: np.ndarray) -> Any:
+    """Positions as a slice where they lie together."""
+    places = np.flatnonzero(kept)
+    first, last = int(places[0]), int(places[-1])
+    return slice(first, last + 1) if last - first + 1 == len(places) else places
+
+
+def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray:
+    crs = dimensions.crs(one.data) or _geographic(one.data)
+    data, polygons = _in_area(one.data, crs, request, one.path)
+    parts = [_variable(one, data, band) for band in chosen]
+    gaps = bool(polygons)
+    dtype, nodata = chunking.shared({(part.dtype, _nodata(part)) for part in parts}, gaps)
+    stack = Stack(one.path, parts, dtype, nodata, data.sizes.get("t", 1))
+    blocks, starts = _stored_blocks(parts[0], one.data, data)
+    sizes = chunking.chunks(stack.shape, dtype.itemsize, blocks, starts)
+    name = "load-" + tokenize(stack, sizes, request.start, request.end, [band.name for band in chosen], data.sizes)
+    values = da.from_array(stack, sizes, name=name, asarray=False, inline_array=True, meta=np.empty((0,) * 4, dtype))
+    return _labelled(values, data, chosen, crs, polygons, nodata)
+
+
+def _labelled(
+    values: da.Array, data: xr.Dataset, chosen: Sequence[Band], crs: Any, polygons: Any, nodata: Any
+) -> xr.DataArray:
+    axes = ("t", "bands", "y", "x") if "t" in data.dims else ("bands", "y", "x")
+    coordinates: dict[str, Any] = {name: data[name].variable.copy() for name in ("t", "y", "x") if name in data.coords}
+    coordinates["bands"] = xr.Variable("bands", [band.name for band in chosen])
+    if any(band.common_name for band in chosen):
+        coordinates[dimensions.COMMON_NAME] = xr.Variable("bands", [band.common_name or "" for band in chosen])
+    grid = grids.regular(data["y"].values, data["x"].values, crs)
+    if grid is not None:
+        coordinates |= {k: v for k, v in grids.coordinates(grid).items() if k == "spatial_ref"}
+    attributes = {} if nodata is None or nodata != nodata else {"nodata": nodata}
+    cube = xr.DataArray(values if "t" in axes else values[0], coordinates, axes, attrs=attributes)
+    if polygons:
+        if grid is None:
+            raise FileContentInvalid("polygons can be cut out of evenly spaced pixels only")
+        cube = grids.masked(cube, grid, polygons, nodata)
+    for name, role in (("t", "temporal"), ("bands", "bands"), ("y", "y"), ("x", "x")):
+        cube = dimensions.with_role(cube, name, role) if name in cube.dims else cube
+    return cube.rename(None)
+
+
+def _in_area(data: xr.Dataset, crs: Any, request: Request, path: Path) -> tuple[xr.Dataset, Any]:
+    if request.area is None:
+        return data, ()
+    if crs is None:
+        raise CRSInvalid(f"{path} has no CRS, so that no area can be cut out of it")
+    area = request.area.to_crs(crs)
+    box = area.box
+    inside = {}
+    for name, low, high in (("x", box.west, box.east), ("y", box.south, box.north)):
+        kept = (data[name].values >= low) & (data[name].values <= high)
+        if not kept.any():
+            raise request.nothing(str(path), "no pixel's centre lies")
+        inside[name] = _slice(kept)
+    return data.isel(inside), area.polygons
+
+
+def _variable(one: Opened, data: xr.Dataset, band: Band) -> xr.Variable:
+    """One band as a lazy variable of t, y and x, in this order."""
+    if band not in one.bands:
+        raise LabelNotAvailable(f"{one.path} has no band {band.name!r}; there are {[b.name for b in one.bands]}")
+    place = one.bands.index(band)
+    found = data.variables[one.variables[0] if one.along else band.name]
+    found = found.isel(bands=place) if one.along else found
+    return found.transpose(*(axis for axis in ("t", "y", "x") if axis in found.dims))
+
+
+def _nodata(part: xr.Variable) -> Any:
+    for name in ("_FillValue", "missing_value", "nodata"):
+        value = storable(part.attrs.get(name), part.dtype)
+        if value is not None:
+            return value
+    return math.nan if part.dtype.kind == "f" else None
+
+
+def _stored_blocks(part: xr.Variable, whole: xr.Dataset, data: xr.Dataset) -> tuple[list[int], list[int]]:
+    """Dates, rows and columns of the file's blocks, and where in the file the cube begins."""
+    preferred = part.encoding.get("preferred_chunks") or {}
+    blocks = [int(preferred.get(axis, 1 if axis == "t" else 0)) for axis in ("t", "y", "x")]
+    return [max(size, 1) for size in blocks], [_start(axis, whole, data) for axis in ("t", "y", "x")]
+
+
+def _start(axis: str, whole: xr.Dataset, data: xr.Dataset) -> int:
+    if axis not in data.coords or not data.sizes[axis]:
+        return 0
+    return int(np.flatnonzero(whole[axis].values == data[axis].values[0])[0])
+
+
+def _geographic(data: xr.Dataset) -> Any:
+    """Longitude and latitude need no other word for their CRS."""
+    units = {str(data[name].attrs.get("units", "")) for name in ("x", "y") if name in data.coords}
+    return dimensions.parse_crs(4326) if units and all(u.startswith("degrees") for u in units) else None

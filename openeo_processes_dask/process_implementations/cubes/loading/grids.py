@@ -1,0 +1,209 @@
+"""Grids of pixels: one that covers many, the part of it inside a box, and polygons on it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pyproj
+import rasterio.features
+import shapely
+import xarray as xr
+from affine import Affine
+from odc.geo.crs import CRS
+from odc.geo.geobox import GeoBox
+from odc.geo.xr import xr_coords
+
+from openeo_processes_dask import dimensions
+from openeo_processes_dask.arguments import Box
+from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid
+
+from .request import Request
+
+SAME = 1e-3  # shares of a pixel: grids that differ by less are one grid
+
+
+def crs_of(grid: GeoBox) -> pyproj.CRS | None:
+    """The CRS of a grid for pyproj."""
+    return None if grid.crs is None else grid.crs.proj
+
+
+def same_resolution(one: GeoBox, other: GeoBox) -> bool:
+    """Whether pixels of two grids in one CRS have the same size and direction."""
+    a, b = one.affine, other.affine
+    extent = max(*one.shape, *other.shape)
+    return abs(a.a - b.a) * extent < SAME * abs(a.a) and abs(a.e - b.e) * extent < SAME * abs(a.e)
+
+
+def offset(inner: GeoBox, outer: GeoBox) -> tuple[int, int] | None:
+    """The row and column of `outer` at which `inner` begins, if both lie on one lattice of pixels."""
+    if inner.crs != outer.crs or rotated(inner) or rotated(outer) or not same_resolution(inner, outer):
+        return None
+    column = (inner.affine.c - outer.affine.c) / outer.affine.a
+    row = (inner.affine.f - outer.affine.f) / outer.affine.e
+    if abs(column - round(column)) > SAME or abs(row - round(row)) > SAME:
+        return None
+    return round(row), round(column)
+
+
+def rotated(grid: GeoBox) -> bool:
+    """Whether rows and columns of a grid are not parallel to the axes of its CRS."""
+    return bool(grid.affine.b or grid.affine.d)
+
+
+def different_crs(one: Any, other: Any) -> bool:
+    """Whether two CRSs have different codes; those without one count as the same, however they are worded."""
+    codes = [CRS(crs).to_epsg() if crs else None for crs in (one, other)]
+    return None not in codes and codes[0] != codes[1]
+
+
+def common(grids: Iterable[GeoBox]) -> GeoBox:
+    """One grid that covers all: in the CRS of most, with the size and alignment of the finest of these.
+
+    Raises
+    ------
+    FileContentInvalid
+        If all of them are rotated.
+    CRSInvalid
+        If some have a CRS and others have none.
+    """
+    counted = Counter(grids)
+    if len({grid.crs is None for grid in counted}) == 2:
+        raise CRSInvalid("some of the files have a CRS and others have none")
+    straight = [grid for grid in counted if not rotated(grid)]
+    if not straight:
+        raise FileContentInvalid("the pixels are not parallel to the axes of their CRS: no cube has such a grid")
+    crs = Counter({grid: counted[grid] for grid in straight}).most_common(1)[0][0].crs
+    finest = min((grid for grid in straight if grid.crs == crs), key=lambda g: abs(g.affine.a * g.affine.e))
+    corners = [_pixels(finest, _bounds(grid, finest)) for grid in counted]
+    left, top, right, bottom = zip(*corners, strict=True)
+    first_row, first_column = math.floor(min(top) + SAME), math.floor(min(left) + SAME)
+    return part(finest, first_row, first_column, math.ceil(max(bottom) - SAME), math.ceil(max(right) - SAME))
+
+
+def crop(grid: GeoBox, box: Box) -> GeoBox | None:
+    """The part of a grid whose pixels' centres lie inside a box, which must be in the grid's CRS; None if none does."""
+    left, top, right, bottom = _pixels(grid, (box.west, box.south, box.east, box.north))
+    # the centre of pixel i lies at i + 0.5; the millionth keeps what lies on the edge in spite of rounding
+    first_row, first_column = max(math.ceil(top - 0.5 - 1e-6), 0), max(math.ceil(left - 0.5 - 1e-6), 0)
+    end_row = min(math.floor(bottom - 0.5 + 1e-6) + 1, grid.shape[0])
+    end_column = min(math.floor(right - 0.5 + 1e-6) + 1, grid.shape[1])
+    if first_row >= end_row or first_column >= end_column:
+        return None
+    return part(grid, first_row, first_column, end_row, end_column)
+
+
+def overlap(grid: GeoBox, other: GeoBox) -> bool:
+    """Whether a grid reaches into another one."""
+    left, top, right, bottom = _pixels(other, _bounds(grid, other))
+    return right > SAME and bottom > SAME and left < other.shape[1] - SAME and top < other.shape[0] - SAME
+
+
+def contains(outer: GeoBox, inner: GeoBox) -> bool:
+    """Whether a grid leaves no pixel of another one uncovered."""
+    if outer.crs != inner.crs or rotated(outer):
+        return False
+    left, top, right, bottom = _pixels(inner, _bounds(outer, inner))
+    return left < SAME and top < SAME and right > inner.shape[1] - SAME and bottom > inner.shape[0] - SAME
+
+
+def limited(grid: GeoBox, request: Request, source: str) -> tuple[GeoBox, tuple[shapely.Geometry, ...]]:
+    """The part of a grid that lies in the area asked for, and the polygons of that area in the grid's CRS.
+
+    Raises
+    ------
+    NoDataAvailable
+        If there is no such part.
+    CRSInvalid
+        If an area is asked for and the grid has no CRS.
+    """
+    if request.area is None:
+        return grid, ()
+    crs = crs_of(grid)
+    if crs is None:
+        raise CRSInvalid(f"{source} has no CRS, so that no area can be cut out of it")
+    area = request.area.to_crs(crs)
+    inside = crop(grid, area.box)
+    if inside is None:
+        raise request.nothing(source, "no pixel's centre lies")
+    return inside, area.polygons
+
+
+def coordinates(grid: GeoBox) -> dict[str, Any]:
+    """The coordinates y and x of the pixels' centres with their roles, and the CRS as `spatial_ref`."""
+    found = {str(name): coordinate for name, coordinate in xr_coords(grid, dims=("y", "x")).items()}
+    for name in ("y", "x"):
+        found[name].attrs = {"units": found[name].attrs.get("units", "1"), dimensions.ROLE: name}
+    if "spatial_ref" in found:
+        # rioxarray believes it before the coordinates, and it is wrong as soon as the cube is cropped
+        found["spatial_ref"].attrs.pop("GeoTransform", None)
+    return found
+
+
+def regular(y: np.ndarray, x: np.ndarray, crs: pyproj.CRS | None) -> GeoBox | None:
+    """The grid of evenly spaced centres of pixels; None if they are not even, or fewer than two."""
+    steps = []
+    for values in (y, x):
+        if len(values) < 2:
+            return None
+        step = (float(values[-1]) - float(values[0])) / (len(values) - 1)
+        if not step or np.abs(np.diff(values.astype("float64")) - step).max() > 1e-2 * abs(step):
+            return None
+        steps.append(step)
+    corner = Affine(steps[1], 0, float(x[0]) - steps[1] / 2, 0, steps[0], float(y[0]) - steps[0] / 2)
+    return GeoBox((len(y), len(x)), corner, None if crs is None else crs.to_wkt())
+
+
+def masked(cube: xr.DataArray, grid: GeoBox, polygons: Sequence[shapely.Geometry], fill: Any) -> xr.DataArray:
+    """The cube with a fill value in the pixels whose centres lie in none of the polygons; blocks stay as they are."""
+    kept = [shapely.to_wkb(polygon) for polygon in polygons]
+    values = da.map_blocks(
+        _masked_block, cube.data, tuple(grid.affine)[:6], kept, fill, dtype=cube.dtype, meta=cube.data._meta
+    )
+    return cube.copy(data=values)
+
+
+def _masked_block(
+    block: np.ndarray, transform: tuple[float, ...], polygons: list[bytes], fill: Any, block_info: Any = None
+) -> np.ndarray:
+    (top, bottom), (left, right) = block_info[0]["array-location"][-2:]
+    here = _moved(Affine(*transform), top, left)
+    sides = sorted((here.c, here.c + here.a * (right - left))), sorted((here.f, here.f + here.e * (bottom - top)))
+    frame = shapely.box(sides[0][0], sides[1][0], sides[0][1], sides[1][1])
+    near = [g for g in map(shapely.from_wkb, polygons) if g.intersects(frame)]
+    if not near:
+        return np.full_like(block, fill)
+    outside = rasterio.features.geometry_mask(near, block.shape[-2:], here)
+    return np.where(outside, np.asarray(fill, block.dtype), block)
+
+
+def part(grid: GeoBox, top: int, left: int, bottom: int, right: int) -> GeoBox:
+    """Rows and columns of a grid, which may lie outside of it."""
+    return GeoBox((bottom - top, right - left), _moved(grid.affine, top, left), grid.crs)
+
+
+def _moved(transform: Affine, row: int, column: int) -> Affine:
+    """The transform from another corner on; written out, because affine is changing its operator for it."""
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return Affine(a, b, c + a * column, d, e, f + e * row)
+
+
+def _bounds(grid: GeoBox, target: GeoBox) -> tuple[float, float, float, float]:
+    """West, south, east and north of a grid in the CRS of another."""
+    box = grid.boundingbox
+    if grid.crs is None or target.crs is None or grid.crs == target.crs:
+        return box.left, box.bottom, box.right, box.top
+    moved = Box(box.left, box.bottom, box.right, box.top, grid.crs.proj).to_crs(target.crs.proj)
+    return moved.west, moved.south, moved.east, moved.north
+
+
+def _pixels(grid: GeoBox, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of bounds in pixels of a grid, whichever way its rows run."""
+    west, south, east, north = bounds
+    across = [(x - grid.affine.c) / grid.affine.a for x in (west, east)]
+    down = [(y - grid.affine.f) / grid.affine.e for y in (north, south)]
+    return min(across), min(down), max(across), max(down)

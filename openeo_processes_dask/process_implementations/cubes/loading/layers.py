@@ -1,0 +1,152 @@
+"""A layer is one band of one acquisition in one file: where it lies, when it was seen, how its values are stored."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from odc.geo.geobox import GeoBox
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from openeo_processes_dask import arguments
+from openeo_processes_dask.exceptions import FileContentInvalid, FileNotFound, OpenEOException
+
+# Formats that hold nothing but pixels; others, such as VRT, may point at any file or address.
+DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
+HTTP = {"GDAL_HTTP_TIMEOUT": 60, "GDAL_HTTP_CONNECTTIMEOUT": 10, "GDAL_HTTP_MAX_RETRY": 3, "GDAL_HTTP_RETRY_DELAY": 1}
+READERS = 8  # headers that are read at once
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One band of one acquisition in one file."""
+
+    band: str
+    time: np.datetime64 | None
+    path: str
+    index: int
+    grid: GeoBox
+    dtype: np.dtype
+    nodata: float | int | None
+    item: str = ""
+
+    @property
+    def called(self) -> str:
+        """The layer's file, and its item if it is one of a catalogue."""
+        return self.path + (f" of item {self.item}" if self.item else "")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a raster file says of itself without a pixel being read."""
+
+    grid: GeoBox
+    dtypes: tuple[np.dtype, ...]
+    nodata: tuple[float | int | None, ...]
+    descriptions: tuple[str | None, ...]
+    block: tuple[int, int]
+    time: np.datetime64 | None
+
+
+@contextlib.contextmanager
+def opened(path: str, called: str | None = None) -> Iterator[Any]:
+    """A raster file that is open for one thread; what GDAL cannot do with it becomes an openEO error with its name.
+
+    Raises
+    ------
+    FileNotFound
+        If there is no such file.
+    FileContentInvalid
+        If it is no raster, or a damaged one.
+    """
+    called = called or path
+    with rasterio.Env(**_options(path)):
+        try:
+            # not shared: GDAL would hand the same open file to another thread
+            with rasterio.open(path, sharing=False) as file:
+                if file.driver not in DRIVERS:
+                    raise FileContentInvalid(f"{called} is {file.driver}, and only {', '.join(DRIVERS)} are read here")
+                yield file
+        except RasterioError as error:
+            raise _unreadable(path, called, error) from error
+
+
+def header(path: str, called: str | None = None) -> Header:
+    """The header of a raster file.
+
+    Raises
+    ------
+    FileNotFound, FileContentInvalid
+        If it cannot be opened as a raster.
+    """
+    with opened(path, called) as file:
+        dtypes = tuple(map(np.dtype, file.dtypes))
+        return Header(
+            GeoBox(file.shape, file.transform, file.crs),
+            dtypes,
+            tuple(storable(v, t) for v, t in zip(file.nodatavals, dtypes, strict=True)),
+            file.descriptions,
+            file.block_shapes[0],
+            _seen(file),
+        )
+
+
+def headers(paths: Iterable[tuple[str, str]]) -> list[Header]:
+    """The headers of many files, given as path and what to call them, several at once."""
+    paths = list(paths)
+    with warnings.catch_warnings():
+        # such a file gets the grid of its pixels, without a CRS
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        if len(paths) < 2:
+            return [header(*one) for one in paths]
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(lambda one: header(*one), paths))
+
+
+def storable(value: Any, dtype: np.dtype) -> float | int | None:
+    """A declared no-data value as a number of the type; None if it is none, or one that the type cannot hold."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    if dtype.kind == "f":
+        return number
+    if dtype.kind not in "iu" or not math.isfinite(number) or number != int(number):
+        return None
+    whole = int(value) if isinstance(value, (int, np.integer)) else int(number)
+    return whole if np.iinfo(dtype).min <= whole <= np.iinfo(dtype).max else None
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address."""
+    return "://" in path and not path.startswith("file://")
+
+
+def _options(path: str) -> dict[str, Any]:
+    if not is_remote(path):
+        return {}
+    # without this GDAL asks the server for files beside the one it was given
+    return {**HTTP, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+
+
+def _seen(file: Any) -> np.datetime64 | None:
+    """When the image was taken, where GDAL's IMAGERY metadata say so."""
+    written = file.tags(ns="IMAGERY").get("ACQUISITIONDATETIME")
+    try:
+        return None if written is None else arguments.instant(written.strip().replace("/", "-"))
+    except OpenEOException:
+        return None
+
+
+def _unreadable(path: str, called: str, error: Exception) -> OpenEOException:
+    if not is_remote(path) and not os.path.exists(path):
+        return FileNotFound(f"{called}: there is no such file")
+    return FileContentInvalid(f"{called} cannot be read as a raster: {error}")

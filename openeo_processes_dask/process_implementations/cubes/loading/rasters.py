@@ -1,0 +1,283 @@
+"""Layers of raster files as one lazy cube: each of its blocks is read by one task."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+from dask.blockwise import BlockwiseDepDict, blockwise
+from dask.highlevelgraph import HighLevelGraph
+from odc.geo.geobox import GeoBox
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from openeo_processes_dask import dimensions
+from openeo_processes_dask.exceptions import FileContentInvalid
+
+from . import chunking, grids
+from .layers import Layer, is_remote, opened
+from .request import Band, Request
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one task reads: layers by their position in the block's dates and bands."""
+
+    grid: GeoBox
+    dates: int
+    bands: int
+    layers: tuple[tuple[int, int, Layer], ...]
+
+
+def cube(
+    layers: Sequence[Layer], bands: Sequence[Band], block: tuple[int, int], request: Request, source: str
+) -> xr.DataArray:
+    """The cube of some layers, cropped to the area that is asked for.
+
+    Args
+    ----
+    layers: what there is of the bands; of those with one band and time the first that has a value counts.
+    bands: the bands in their order.
+    block: rows and columns of the files' blocks.
+    request: whose area counts.
+    source: what to call the whole in errors.
+
+    Raises
+    ------
+    NoDataAvailable
+        If nothing lies in the area.
+    CRSInvalid
+        If there is an area, but no CRS.
+    """
+    whole = grids.common(layer.grid for layer in layers)
+    grid, polygons = grids.limited(whole, request, source)
+    reached = {one: grids.overlap(one, grid) for one in {layer.grid for layer in layers}}
+    layers = [layer for layer in layers if reached[layer.grid]]
+    if not layers:
+        raise request.nothing(source, "no image lies")
+    times = sorted({layer.time for layer in layers if layer.time is not None})
+    cells = _cells(layers, times, bands)
+    gaps = bool(polygons) or _uncovered(cells, max(len(times), 1) * len(bands), grid)
+    dtype, nodata = chunking.shared({(layer.dtype, layer.nodata) for layer in layers}, gaps)
+    row, column = grids.offset(grid, layers[0].grid) or (0, 0)
+    shape = (max(len(times), 1), len(bands), *grid.shape)
+    sizes = chunking.chunks(shape, dtype.itemsize, (1, *block), (0, row, column))
+    values = _lazy(cells, grid, sizes, dtype, nodata)
+    return _labelled(values, times, bands, grid, polygons, nodata)
+
+
+def _cells(layers: Iterable[Layer], times: list[np.datetime64], bands: Sequence[Band]) -> dict[Any, list[Layer]]:
+    """The layers by the positions of their time and band."""
+    when: dict[Any, int] = {time: i for i, time in enumerate(times)}
+    which = {band.name: i for i, band in enumerate(bands)}
+    cells: dict[Any, list[Layer]] = defaultdict(list)
+    for layer in layers:
+        cells[when.get(layer.time, 0), which[layer.band]].append(layer)
+    return cells
+
+
+def _uncovered(cells: dict[Any, list[Layer]], expected: int, grid: GeoBox) -> bool:
+    """Whether there may be a pixel that no layer covers."""
+    covers = {one: grids.contains(one, grid) for one in {layer.grid for found in cells.values() for layer in found}}
+    return len(cells) < expected or not all(any(covers[layer.grid] for layer in found) for found in cells.values())
+
+
+def _labelled(
+    values: da.Array, times: list[np.datetime64], bands: Sequence[Band], grid: GeoBox, polygons: Any, nodata: Any
+) -> xr.DataArray:
+    coordinates = grids.coordinates(grid)
+    coordinates["bands"] = xr.Variable("bands", [band.name for band in bands])
+    if any(band.common_name for band in bands):
+        coordinates[dimensions.COMMON_NAME] = xr.Variable("bands", [band.common_name or "" for band in bands])
+    attributes = {} if nodata is None or nodata != nodata else {"nodata": nodata}
+    if times:
+        coordinates["t"] = xr.Variable("t", np.array(times, "datetime64[ns]"))
+        cube = xr.DataArray(values, coordinates, ("t", "bands", "y", "x"), attrs=attributes)
+        cube = dimensions.with_role(cube, "t", "temporal")
+    else:
+        cube = xr.DataArray(values[0], coordinates, ("bands", "y", "x"), attrs=attributes)
+    if polygons:
+        cube = grids.masked(cube, grid, polygons, nodata)
+    return dimensions.with_role(cube, "bands", "bands").rename(None)
+
+
+def _lazy(
+    cells: dict[Any, list[Layer]], grid: GeoBox, sizes: chunking.Chunks, dtype: np.dtype, nodata: Any
+) -> da.Array:
+    """One task per block, each with the layers it needs and no others."""
+    blocks = BlockwiseDepDict(mapping=_blocks(cells, grid, sizes), numblocks=tuple(map(len, sizes)))
+    fill = 0 if nodata is None else nodata
+    name = "load-" + tokenize(_identity(cells), grid.affine, grid.shape, str(grid.crs), sizes, dtype.str, str(fill))
+    layer = blockwise(
+        read_block, name, "tbyx", blocks, "tbyx", dtype.str, None, nodata, None, numblocks={}, concatenate=True
+    )
+    return da.Array(HighLevelGraph.from_collections(name, layer), name, sizes, dtype=dtype)
+
+
+def _identity(cells: dict[Any, list[Layer]]) -> list[str]:
+    """What tells one set of files from another, and from what they held before they were written again."""
+    parts = []
+    states: dict[str, Any] = {}
+    for cell, found in cells.items():
+        for one in found:
+            if one.path not in states:
+                states[one.path] = None if is_remote(one.path) else _state(one.path)
+            parts.append(f"{cell} {one.path} {one.index} {one.grid.affine} {one.nodata} {states[one.path]}")
+    return parts
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_size, about.st_mtime_ns
+
+
+def _blocks(cells: dict[Any, list[Layer]], grid: GeoBox, sizes: chunking.Chunks) -> dict[Any, Block]:
+    found = {}
+    parts = {}  # whether a layer's grid reaches into a part of the cube's is asked once for all dates and bands
+    grids_of_layers = {layer.grid for cell in cells.values() for layer in cell}
+    by_date = defaultdict(list)
+    for (date, band), cell in cells.items():
+        by_date[date].append((band, cell))
+    for j, rows in enumerate(_slices(sizes[2])):
+        for k, columns in enumerate(_slices(sizes[3])):
+            part = grids.part(grid, rows.start, columns.start, rows.stop, columns.stop)
+            parts[j, k] = part, {one for one in grids_of_layers if grids.overlap(one, part)}
+    for i, dates in enumerate(_slices(sizes[0])):
+        for (j, k), (part, reached) in parts.items():
+            layers = tuple(
+                (date - dates.start, band, layer)
+                for date in range(dates.start, dates.stop)
+                for band, cell in by_date.get(date, ())
+                for layer in cell
+                if layer.grid in reached
+            )
+            found[i, 0, j, k] = Block(part, dates.stop - dates.start, sizes[1][0], layers)
+    return found
+
+
+def _slices(sizes: tuple[int, ...]) -> list[slice]:
+    ends = np.cumsum((0, *sizes)).tolist()
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+
+# --- on the workers
+
+
+def read_block(block: Block, dtype: str, nodata: float | int | None) -> np.ndarray:
+    """The pixels of a block; each file is opened once.
+
+    Raises
+    ------
+    FileNotFound, FileContentInvalid
+        If a file is gone, is damaged, or is not what its catalogue says.
+    """
+    shape = (block.dates, block.bands, *block.grid.shape)
+    out = np.full(shape, 0 if nodata is None else nodata, np.dtype(dtype))
+    filled: dict[tuple[int, int], np.ndarray] = {}
+    alone = _alone(block)
+    files: dict[str, list[tuple[int, int, Layer]]] = defaultdict(list)
+    for entry in block.layers:
+        files[entry[2].path].append(entry)
+    for path, entries in files.items():
+        with opened(path, entries[0][2].called) as file:
+            for date, band, layer in entries:
+                _check(file, layer, out.dtype)
+                cell = out[date, band]
+                for window, values, gaps in _pieces(file, layer, block.grid):
+                    if gaps is not None and nodata is None and gaps.any():
+                        raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
+                    done = (
+                        None if (date, band) in alone else filled.setdefault((date, band), np.zeros(cell.shape, bool))
+                    )
+                    _paste(cell[window], values, gaps, None if done is None else done[window])
+    return out
+
+
+def _alone(block: Block) -> set[tuple[int, int]]:
+    """The cells that only one layer fills."""
+    counts: dict[tuple[int, int], int] = defaultdict(int)
+    for date, band, _ in block.layers:
+        counts[date, band] += 1
+    return {cell for cell, count in counts.items() if count == 1}
+
+
+def _paste(cell: np.ndarray, values: np.ndarray, gaps: np.ndarray | None, done: np.ndarray | None) -> None:
+    """Write values where there is one and none has been written before."""
+    if gaps is None and done is None:
+        cell[...] = values
+        return
+    wanted = np.ones(values.shape, bool) if gaps is None else ~gaps
+    if done is not None:
+        wanted &= ~done
+        done |= wanted
+    np.copyto(cell, values, where=wanted, casting="unsafe")
+
+
+def _check(file: Any, layer: Layer, dtype: np.dtype) -> None:
+    """The file must be what the plan, which may come from a catalogue, says of it."""
+    stored = np.dtype(file.dtypes[layer.index - 1]) if layer.index <= file.count else None
+    if stored is None:
+        raise FileContentInvalid(f"{layer.called} has {file.count} bands, and band {layer.index} is asked for")
+    if stored != layer.dtype and not np.can_cast(stored, dtype):
+        raise FileContentInvalid(f"{layer.called} holds {stored}, its catalogue says {layer.dtype}")
+    there, said = file.transform, layer.grid.affine
+    same = file.shape == tuple(layer.grid.shape) and there.almost_equals(said, abs(said.a) * grids.SAME)
+    if not same or grids.different_crs(file.crs, layer.grid.crs):
+        raise FileContentInvalid(
+            f"{layer.called} has {file.shape} pixels from {tuple(there)[:6]} on in {file.crs}, its catalogue says "
+            f"{tuple(layer.grid.shape)} from {tuple(said)[:6]} on in {layer.grid.crs}"
+        )
+
+
+def _pieces(file: Any, layer: Layer, grid: GeoBox) -> Iterable[tuple[Any, np.ndarray, np.ndarray | None]]:
+    """Where in the block a layer has pixels, their values and which of them are gaps."""
+    nodata = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
+    if grid.crs != layer.grid.crs or grids.rotated(layer.grid):
+        yield _warped(file, layer, grid, nodata)
+        return
+    rows, columns = (_nearest(grid, layer.grid, axis) for axis in (0, 1))
+    if not len(rows[0]) or not len(columns[0]):
+        return
+    top, left = int(rows[1].min()), int(columns[1].min())
+    window = Window(left, top, int(columns[1].max()) - left + 1, int(rows[1].max()) - top + 1)
+    values = file.read(layer.index, window=window)
+    if values.shape != (len(rows[1]), len(columns[1])) or grids.offset(grid, layer.grid) is None:
+        values = values[np.ix_(rows[1] - top, columns[1] - left)]
+    where = (slice(rows[0][0], rows[0][-1] + 1), slice(columns[0][0], columns[0][-1] + 1))
+    yield where, values, chunking.is_gap(values, nodata)
+
+
+def _nearest(grid: GeoBox, source: GeoBox, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (axis 0) or columns (axis 1) of a grid that a source covers, and the source's in which their centres lie."""
+    first, step = (grid.affine.f, grid.affine.e) if axis == 0 else (grid.affine.c, grid.affine.a)
+    start, size = (source.affine.f, source.affine.e) if axis == 0 else (source.affine.c, source.affine.a)
+    targets = np.arange(grid.shape[axis])
+    found = np.floor((first + (targets + 0.5) * step - start) / size).astype(int)
+    inside = (found >= 0) & (found < source.shape[axis])
+    return targets[inside], found[inside]
+
+
+def _warped(file: Any, layer: Layer, grid: GeoBox, nodata: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
+    """The nearest pixels of a layer in another CRS; without tolerance, so that it does not matter where blocks end."""
+    options = {"crs": str(grid.crs), "transform": grid.affine, "height": grid.shape[0], "width": grid.shape[1]}
+    options |= {"src_crs": str(layer.grid.crs), "resampling": Resampling.nearest, "tolerance": 0.0}
+    options |= {"add_alpha": True} if nodata is None else {"src_nodata": nodata, "nodata": nodata}
+    with WarpedVRT(file, **options) as view:
+        values = view.read(layer.index)
+        gaps = chunking.is_gap(values, nodata)
+        if nodata is None:
+            outside = view.dataset_mask() == 0
+            gaps = outside if gaps is None else gaps | outside
+    return (slice(None), slice(None)), values, gaps

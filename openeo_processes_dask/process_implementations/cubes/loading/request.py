@@ -1,0 +1,201 @@
+"""What is asked of a source: an area, an interval, bands and conditions on properties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+import shapely.geometry
+import xarray as xr
+
+from openeo_processes_dask import arguments, callbacks, dimensions
+from openeo_processes_dask.arguments import Box
+from openeo_processes_dask.exceptions import LabelNotAvailable, NoDataAvailable, ProcessParameterInvalid
+from openeo_processes_dask.expressions import Expression
+
+_GEOJSON = ("Polygon", "MultiPolygon", "Feature", "FeatureCollection")
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band by its names; the alias is another name that a catalogue has for it."""
+
+    name: str
+    common_name: str | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Area:
+    """A bounding box, and the polygons in it if it came from some."""
+
+    box: Box
+    polygons: tuple[shapely.Geometry, ...] = ()
+
+    def to_crs(self, target: pyproj.CRS) -> Area:
+        """The same area in another CRS; what becomes of polygons is the reprojection of their corners."""
+        if target == self.box.crs:
+            return self
+        if not self.polygons:
+            return Area(self.box.to_crs(target))
+        move = pyproj.Transformer.from_crs(self.box.crs, target, always_xy=True).transform
+        moved = shapely.transform(np.array(self.polygons, object), move, interleaved=False)
+        return _around(tuple(moved), target)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a source; what is None or empty does not limit it."""
+
+    area: Area | None = None
+    start: np.datetime64 | None = None
+    end: np.datetime64 | None = None
+    bands: tuple[str, ...] | None = None
+    properties: Mapping[str, Expression] | None = None
+
+    def keeps(self, moment: np.datetime64) -> bool:
+        """Whether an instant lies in the interval, which its end does not belong to."""
+        return bool((self.start is None or moment >= self.start) and (self.end is None or moment < self.end))
+
+    def accepts(self, properties: Mapping[str, Any]) -> bool:
+        """Whether all conditions are exactly true of some properties; a property that is missing is no-data."""
+        conditions = (self.properties or {}).items()
+        return all(_true(condition({"value": properties.get(name)})) for name, condition in conditions)
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        return f"[{self.start or '…'}, {self.end or '…'})"
+
+    def choose(self, known: Sequence[Band]) -> list[Band]:
+        """The bands asked for, in the order of the request: by name, else all of a common name, else by alias.
+
+        Raises
+        ------
+        LabelNotAvailable
+            If there is no such band.
+        """
+        if self.bands is None:
+            return list(known)
+        chosen: dict[Band, None] = {}
+        for asked in self.bands:
+            found = _called(asked, known)
+            if not found:
+                names = ", ".join(b.name + (f" ({b.common_name})" if b.common_name else "") for b in known)
+                raise LabelNotAvailable(f"no band {asked!r}; there are {names}")
+            chosen.update(dict.fromkeys(found))
+        return list(chosen)
+
+    def nothing(self, source: str, what: str) -> NoDataAvailable:
+        """The error that nothing of a source lies in the extents."""
+        limits = [f"the interval {self.interval}"] if self.start is not None or self.end is not None else []
+        if self.area is not None:
+            box = self.area.box
+            limits.append(f"the box {box.west, box.south, box.east, box.north} in {box.crs.to_string()[:60]}")
+        if self.properties:
+            limits.append(f"the conditions on {', '.join(self.properties)}")
+        return NoDataAvailable(f"{source}: {what} within {' and '.join(limits) or 'no limits at all'}")
+
+
+def request(spatial_extent: Any, temporal_extent: Any, bands: Any, properties: Any) -> Request:
+    """A request from the arguments of a process, plain JSON or the parser's objects.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If an argument cannot be understood.
+    TemporalExtentEmpty
+        If the interval does not end after its start.
+    CRSInvalid
+        If a CRS cannot be understood.
+    """
+    start, end = (None, None) if temporal_extent is None else arguments.interval(temporal_extent)
+    return Request(_area(spatial_extent), start, end, _names(bands), _conditions(properties))
+
+
+def _called(asked: str, known: Iterable[Band]) -> list[Band]:
+    for attribute in ("name", "common_name", "alias"):
+        if found := [band for band in known if getattr(band, attribute) == asked]:
+            return found
+    return []
+
+
+def _true(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_)) and bool(value)
+
+
+def _names(bands: Any) -> tuple[str, ...] | None:
+    bands = arguments.plain(bands)
+    if bands is None:
+        return None
+    if not isinstance(bands, (list, tuple)) or not bands or not all(isinstance(b, str) for b in bands):
+        raise ProcessParameterInvalid(f"bands is a list of names, or null for all, not {bands!r}")
+    return tuple(bands)
+
+
+def _conditions(properties: Any) -> dict[str, Expression] | None:
+    if properties is None:
+        return None
+    if not isinstance(properties, Mapping):
+        raise ProcessParameterInvalid(f"properties is an object of conditions by name, not {properties!r}")
+    return {name: callbacks.trace(condition, "value") for name, condition in properties.items()}
+
+
+def _area(extent: Any) -> Area | None:
+    extent = arguments.plain(extent)
+    if extent is None:
+        return None
+    if isinstance(extent, Mapping) and extent.get("type") is not None:
+        return _around(_polygons_of(extent), _crs_of(extent))
+    if isinstance(extent, xr.DataArray):
+        return _of_vector_cube(extent)
+    if hasattr(extent, "geometry") and hasattr(extent, "crs"):  # what geopandas makes
+        crs = pyproj.CRS.from_epsg(4326) if extent.crs is None else dimensions.parse_crs(extent.crs)
+        return _around(_usable(extent.geometry), crs)
+    return Area(arguments.bounding_box(extent))
+
+
+def _of_vector_cube(cube: xr.DataArray) -> Area:
+    names = dimensions.of_role(cube, "geometry")
+    if not names or names[0] not in cube.coords:
+        raise ProcessParameterInvalid(f"a cube as extent needs a dimension of geometries, this has {cube.dims}")
+    geometries = cube.coords[names[0]]
+    crs = geometries.attrs.get("crs") or getattr(geometries.to_index(), "crs", None) or dimensions.crs(cube) or 4326
+    return _around(_usable(geometries.values), dimensions.parse_crs(crs))
+
+
+def _polygons_of(geojson: Mapping[str, Any]) -> tuple[shapely.Geometry, ...]:
+    kind = geojson["type"]
+    if kind not in _GEOJSON:
+        raise ProcessParameterInvalid(f"a GeoJSON extent is one of {', '.join(_GEOJSON)}, not {kind!r}")
+    features = geojson.get("features", []) if kind == "FeatureCollection" else [geojson]
+    geometries = [f.get("geometry") if f.get("type") == "Feature" else f for f in features]
+    try:
+        return _usable([shapely.geometry.shape(g) for g in geometries if g])
+    except (TypeError, ValueError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
+        raise ProcessParameterInvalid(f"the GeoJSON extent cannot be understood: {error}") from error
+
+
+def _crs_of(geojson: Mapping[str, Any]) -> pyproj.CRS:
+    """GeoJSON is in EPSG:4326, unless its `crs` member, which clients of openEO still write, says otherwise."""
+    named = geojson.get("crs")
+    name = named.get("properties", {}).get("name") if isinstance(named, Mapping) else None
+    return dimensions.parse_crs(name or 4326)
+
+
+def _usable(geometries: Iterable[Any]) -> tuple[shapely.Geometry, ...]:
+    kept = tuple(g for g in geometries if g is not None and not g.is_empty)
+    if wrong := {g.geom_type for g in kept} - {"Polygon", "MultiPolygon"}:
+        raise ProcessParameterInvalid(f"an extent is made of polygons, not of {', '.join(sorted(wrong))}")
+    if not kept:
+        raise NoDataAvailable("the extent has no polygon that is not empty")
+    return kept
+
+
+def _around(polygons: tuple[shapely.Geometry, ...], crs: pyproj.CRS) -> Area:
+    west, south, east, north = shapely.total_bounds(np.array(polygons, object)).tolist()
+    return Area(Box(west, south, east, north, crs), polygons)
