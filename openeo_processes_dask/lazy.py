@@ -31,8 +31,13 @@ def is_array(value: Any) -> bool:
     )
 
 
+def is_lazy(value: Any) -> bool:
+    """Whether a value is a dask array, or a cube of one."""
+    return isinstance(value, da.Array) or (isinstance(value, xr.DataArray) and isinstance(value.data, da.Array))
+
+
 def nan_is_nodata() -> bool:
-    """Whether NaN in lists and scalars means no-data, as it always does in arrays: the setting `openeo.nan-is-nodata`."""
+    """Whether NaN among plain values means no-data, as always in arrays: the setting `openeo.nan-is-nodata`."""
     return bool(dask.config.get("openeo.nan-is-nodata", True))
 
 
@@ -44,7 +49,7 @@ def nothing() -> float | None:
 def native(value: Any) -> Any:
     """A number of numpy, or an array without axes, as a number of Python; other values as they are."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        return value.item() if value.dtype.kind in "biufUSO" else value[()]
+        return value.item() if value.dtype.kind in "biufUSO" else np.asarray(value)[()]
     return value
 
 
@@ -199,31 +204,32 @@ def _reduce_cube(
 def _reduce_list(reduction: Reduction, data: Sequence[Any], skip_missing: bool, options: dict[str, Any]) -> Any:
     call = functools.partial(_reduce_values, reduction, skip_missing, options)
     if any(isinstance(v, xr.DataArray) for v in data):
-        extra = [["results"]] if _several(reduction, options) else [[]]
+        several = reduction.results != 1 or "probabilities" in options
         return xr.apply_ufunc(
-            call, *map(_gaps_as_nan, data), dask="allowed", keep_attrs="drop_conflicts", output_core_dims=extra
+            call,
+            *map(_gaps_as_nan, data),
+            dask="allowed",
+            keep_attrs="drop_conflicts",
+            output_core_dims=[["results"] if several else []],
         )
     return call(*data)
 
 
-def _several(reduction: Reduction, options: dict[str, Any]) -> bool:
-    return bool(reduction.results != 1 or options.get("probabilities"))
-
-
 def _reduce_values(reduction: Reduction, skip_missing: bool, options: dict[str, Any], *data: Any) -> Any:
     arrays = list(map(_plain, data))
-    if any(isinstance(v, da.Array) for v in arrays):
-        shape = np.broadcast_shapes(*(np.shape(v) for v in arrays))
-        chunked = [v for v in arrays if isinstance(v, da.Array)]
-        dtype = np.result_type(*arrays)
-        model = next(v for v in chunked if v.shape == shape) if any(v.shape == shape for v in chunked) else None
-        chunks = model.chunks if model is not None else da.core.broadcast_chunks(*(v.chunks for v in chunked))
-        rows = [da.broadcast_to(da.asarray(v).astype(dtype), shape, chunks=chunks) for v in arrays]
-        return reduce(reduction, da.stack(rows), 0, False, skip_missing, **options)
+    call = functools.partial(_stacked, reduction, skip_missing, options)
+    if not any(isinstance(v, da.Array) for v in arrays):
+        return call(*arrays)
+    if reduction.results == 1 and "probabilities" not in options:
+        return da.core.elemwise(call, *arrays)
     dtype = np.result_type(*arrays)
-    values = np.stack(
-        [np.broadcast_to(np.asarray(v, dtype), np.broadcast_shapes(*map(np.shape, arrays))) for v in arrays]
-    )
+    rows = da.broadcast_arrays(*(da.asarray(v).astype(dtype) for v in arrays))
+    return reduce(reduction, da.stack(rows), 0, False, skip_missing, **options)
+
+
+def _stacked(reduction: Reduction, skip_missing: bool, options: dict[str, Any], *arrays: Any) -> Any:
+    dtype, shape = np.result_type(*arrays), np.broadcast_shapes(*map(np.shape, arrays))
+    values = np.stack([np.broadcast_to(np.asarray(v, dtype), shape) for v in arrays])
     return reduce(reduction, values, 0, False, skip_missing, **options)
 
 
@@ -235,7 +241,7 @@ def _reduce_dask(
     if len(axes) == 1 and (alone or reduction.partial is None):
         return along(functools.partial(_whole, reduction, skip_missing, options), data, axes[0])
     dtype = reduction.dtype(data.dtype)
-    return da.reduction(
+    result = da.reduction(
         data,
         chunk=functools.partial(_partial, reduction, skip_missing, options),
         combine=functools.partial(_combine, reduction),
@@ -249,6 +255,11 @@ def _reduce_dask(
         name=f"openeo-{reduction.name}",
         output_size=reduction.results,
     )
+    if reduction.results == 1 or len(axes) == 1:
+        return result
+    # dask takes it that each of the axes gets so many results, but they lie along the first
+    chunks = tuple((1,) if i in axes[1:] else c for i, c in enumerate(result.chunks))
+    return da.Array(result.dask, result.name, chunks, meta=result._meta)
 
 
 def _whole(reduction: Reduction, skip_missing: bool, options: dict[str, Any], block: np.ndarray, axis: int) -> Any:
@@ -270,9 +281,9 @@ def _combine(reduction: Reduction, parts: Any, axis: Any, keepdims: bool) -> Any
     return _silent(reduction.merge, _flat(parts))
 
 
-def _aggregate(reduction: Reduction, dtype: np.dtype, parts: Any, axis: Any, keepdims: bool) -> Any:
+def _aggregate(reduction: Reduction, target: np.dtype, parts: Any, axis: Any, keepdims: bool) -> Any:
     assert reduction.final is not None
-    return joined(_silent(reduction.final, _combine(reduction, parts, axis, keepdims), dtype), axis[0])
+    return joined(_silent(reduction.final, _combine(reduction, parts, axis, keepdims), target), axis[0])
 
 
 def _flat(parts: Any) -> list[Any]:
@@ -322,6 +333,13 @@ def require_numbers(process: str, **values: Any) -> None:
     for name, value in values.items():
         if value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool)):
             continue
-        if hasattr(value, "dtype") and value.dtype.kind in "biuf":
+        if is_array(value) and value.dtype.kind in "biuf":
             continue
-        raise ProcessParameterInvalid(f"{process}: {name} must be a number, not {value!r} ({type(value).__name__})")
+        raise ProcessParameterInvalid(f"{process}: {name} must be a number, not {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    if is_array(value):
+        return f"an array of {value.dtype}"
+    shown = repr(value)
+    return f"{shown if len(shown) <= 80 else shown[:80] + '…'} ({type(value).__name__})"

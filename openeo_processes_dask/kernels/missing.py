@@ -1,0 +1,104 @@
+"""What is missing, and which types results have: the rules that all kernels follow.
+
+**No-data.** In a block of floating-point numbers NaN is no-data. Integers and booleans have no gaps of their own; who
+knows of a no-data value among integers turns them into floats first. Truth values with gaps are floats: 0, 1 and NaN.
+
+**Types.** What comes of floats is of their type (sums and moments are accumulated in float64). What comes of integers:
+
+- sum, difference, product, remainder by a number and absolute value stay integers: int64, or uint64 where only that is
+  given (a difference of uint64 becomes float64). They never wrap around: beyond the limits of the type lie its limits;
+- quotients, means, quantiles and everything transcendental become float32 up to 16 bits, else float64, and so do
+  integers that meet a fraction;
+- what only chooses among values (smallest, largest, first, last, an element, clipping within the type) keeps the type.
+
+**Truth.** What is compared or decided is bool where no gap can occur, else float32.
+
+**Nothing.** A statistic of an axis of length zero is no-data, so in floats, whatever the type.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def float_of(dtype: Any) -> np.dtype:
+    """The floating type that computes with a type: itself if it floats, float32 up to 16 bits, else float64."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return dtype
+    return np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+
+
+def wide_of(dtype: Any) -> np.dtype:
+    """The type of sums: itself if it floats or is uint64, else int64."""
+    dtype = np.dtype(dtype)
+    return dtype if dtype.kind == "f" or dtype == np.uint64 else np.dtype(np.int64)
+
+
+def same(dtype: Any) -> np.dtype:
+    """The type itself."""
+    return np.dtype(dtype)
+
+
+def truth_of(dtype: Any) -> np.dtype:
+    """The type of truth values that may be missing: bool if nothing can be, else float32."""
+    return np.dtype(np.float32 if np.dtype(dtype).kind in "fO" else np.bool_)
+
+
+def as_float(block: Any, fill: Any = None, exact: bool = False) -> np.ndarray:
+    """A block in floating point, with NaN where an integer equals the no-data value `fill`.
+
+    `exact` asks for float64, which holds products of 16-bit integers exactly.
+    """
+    block = np.asarray(block)
+    if block.dtype.kind == "f":
+        return block
+    values = block.astype(np.float64 if exact else float_of(block.dtype))
+    if fill is not None:
+        values[block == fill] = np.nan
+    return values
+
+
+def operand(value: Any) -> Any:
+    """What takes part in floating-point arithmetic: a block as floats, a plain number as it is.
+
+    A plain number leaves the type of blocks alone, which a number of numpy would widen.
+    """
+    return value if isinstance(value, (int, float)) else as_float(value)
+
+
+def gaps(block: Any) -> Any:
+    """Where values are missing, as a boolean block; None where none can be."""
+    if isinstance(block, (int, float)):
+        return np.True_ if block != block else None
+    block = np.asarray(block)
+    if block.dtype.kind == "f":
+        return np.isnan(block)
+    if block.dtype.kind in "mM":
+        return np.isnat(block)
+    return None
+
+
+def either_missing(*blocks: Any) -> Any:
+    """Where one of several blocks that are broadcast has a gap; None where none can be."""
+    found = None
+    for block in blocks:
+        gap = gaps(block)
+        if gap is not None:
+            found = gap if found is None else found | gap
+    return found
+
+
+def is_true(held: Any) -> np.ndarray:
+    """Where truth values hold; gaps do not."""
+    held = np.asarray(held)
+    return held if held.dtype.kind == "b" else (held != 0) & (held == held)
+
+
+def with_gaps(values: Any, gap: Any) -> np.ndarray:
+    """Truth values as booleans if none can be missing, else as float32 with NaN."""
+    if gap is None:
+        return np.asarray(values)
+    return np.where(gap, np.float32(np.nan), np.asarray(values).astype(np.float32))

@@ -1,0 +1,48 @@
+"""Finding values along an axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from openeo_processes_dask.kernels.missing import same
+from openeo_processes_dask.kernels.reduction import combined, folded
+
+Part = tuple[np.ndarray, ...]
+
+
+def element(block: np.ndarray, index: int, axis: int) -> np.ndarray:
+    """One element of each row, on an axis of length one."""
+    return block[(slice(None),) * axis + (slice(index, index + 1),)]
+
+
+def _first(block: np.ndarray, axis: int, skip: bool) -> Part:
+    """The first value that is no gap, a gap where there is none."""
+    if not block.shape[axis]:
+        return (np.full(tuple(1 if i == axis else n for i, n in enumerate(block.shape)), np.nan, block.dtype),)
+    found = element(block, 0, axis)
+    if np.isnan(found).any():
+        where = np.argmax(~np.isnan(block), axis=axis, keepdims=True)
+        found = np.take_along_axis(block, where, axis)
+    return (found,)
+
+
+def _last(block: np.ndarray, axis: int, skip: bool) -> Part:
+    """The last value that is no gap, a gap where there is none."""
+    return _first(np.flip(block, axis), axis, skip)
+
+
+def _merge_first(parts: list[Part]) -> Part:
+    return (folded(lambda a, b: np.where(np.isnan(a), b, a), [p[0] for p in parts]),)
+
+
+def _merge_last(parts: list[Part]) -> Part:
+    return _merge_first(parts[::-1])
+
+
+def _final(part: Part, dtype: np.dtype) -> np.ndarray:
+    return part[0].astype(dtype, copy=False)
+
+
+# Both skip gaps; where gaps count as values, or cannot be, the element at the end is the answer.
+FIRST = combined(_first, _merge_first, _final, same, ordered=True, name="first")
+LAST = combined(_last, _merge_last, _final, same, ordered=True, name="last")

@@ -1,0 +1,179 @@
+"""Finding elements of arrays."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask import lazy, values
+from openeo_processes_dask.arguments import instant
+from openeo_processes_dask.declare import declare
+from openeo_processes_dask.exceptions import (
+    ArrayElementNotAvailable,
+    ArrayElementParameterConflict,
+    ArrayElementParameterMissing,
+    ArrayNotLabeled,
+    ProcessParameterInvalid,
+)
+from openeo_processes_dask.kernels import missing, searching
+from openeo_processes_dask.vocabulary import NOT_GIVEN, Anything, Flag, Index, Label, Scaling, Values
+
+
+@declare("arrays", "reducer", scaling=Scaling.TREE)
+def array_element(
+    data: Values,
+    index: Index = NOT_GIVEN,
+    label: Label = NOT_GIVEN,
+    return_nodata: Flag = False,
+    *,
+    axis: int | None = None,
+    keepdims: bool = False,
+    dim_labels: Sequence[Any] | None = None,
+) -> Anything:
+    """One element of an array, by its index or by its label.
+
+    Of a chunked array only the chunk with the element is touched.
+
+    Raises
+    ------
+    ArrayElementNotAvailable
+        If there is no such element, and no-data was not asked for instead.
+    ArrayElementParameterMissing
+        If neither index nor label is given.
+    ArrayElementParameterConflict
+        If both are given.
+    ArrayNotLabeled
+        If a label is given and the array has none.
+    """
+    by_index, by_label = (given is not NOT_GIVEN and given is not None for given in (index, label))
+    if not (by_index or by_label):
+        raise ArrayElementParameterMissing("array_element: either an index or a label is needed")
+    if by_index and by_label:
+        raise ArrayElementParameterConflict(f"array_element: index {index!r} and label {label!r} were both given")
+    along = 0 if axis is None else int(axis)
+    length = _length(data, along)
+    if by_index:
+        position, asked = _index(index), f"index {index!r} among {length} elements"
+        available = 0 <= position < length
+    else:
+        labels = _labels(data, along, dim_labels)
+        position, asked = _position(labels, label), f"label {label!r} among {labels[:20]}"
+        available = position >= 0
+    if available:
+        return _taken(data, position, along, keepdims)
+    if not return_nodata:
+        raise ArrayElementNotAvailable(f"array_element: no {asked}")
+    return _gap(data, along, keepdims)
+
+
+@declare("arrays", "reducer", scaling=Scaling.TREE)
+def first(data: Values, ignore_nodata: Flag = True, *, axis: int | None = None, keepdims: bool = False) -> Anything:
+    """First element of an array.
+
+    The first that is not no-data, unless no-data shall not be ignored.
+    """
+    return _end(searching.FIRST, 0, data, ignore_nodata, axis, keepdims)
+
+
+@declare("arrays", "reducer", scaling=Scaling.TREE)
+def last(data: Values, ignore_nodata: Flag = True, *, axis: int | None = None, keepdims: bool = False) -> Anything:
+    """Last element of an array.
+
+    The last that is not no-data, unless no-data shall not be ignored.
+    """
+    return _end(searching.LAST, -1, data, ignore_nodata, axis, keepdims)
+
+
+def _end(reduction: Any, index: int, data: Any, ignore_nodata: bool, axis: Any, keepdims: bool) -> Any:
+    """The element at an end; where gaps can be and are ignored, a search from there."""
+    if values.is_plain_array(data):
+        data = values.listed(data)
+    if isinstance(data, (list, tuple)) and not (ignore_nodata and any(lazy.is_array(v) for v in data)):
+        found = [v for v in data if not (ignore_nodata and values.is_nodata(v))]
+        return found[index] if found else lazy.nothing()
+    if not isinstance(data, (list, tuple)) and not lazy.is_array(data):
+        raise ProcessParameterInvalid(f"{reduction.name}: data must be an array, not {type(data).__name__}")
+    gapless = not isinstance(data, list) and (data.dtype.kind != "f" and not isinstance(data, xr.DataArray))
+    if (gapless or not ignore_nodata) and _length(data, axis or 0) and (axis is not None or data.ndim == 1):
+        along = axis or 0
+        return _taken(data, index % _length(data, along), along, keepdims)
+    return values.reduced(reduction, data, ignore_nodata, axis, keepdims, _anything, "biufmMUS")
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _length(data: Any, axis: int) -> int:
+    if isinstance(data, (list, tuple)):
+        return len(data)
+    if not lazy.is_array(data) or not data.ndim:
+        raise ProcessParameterInvalid(f"array_element: data must be an array, not {type(data).__name__}")
+    return int(data.shape[axis])
+
+
+def _index(index: Any) -> int:
+    index = lazy.native(index)
+    if values.is_number(index) and index == index and int(index) == index:
+        return int(index)
+    raise ProcessParameterInvalid(f"array_element: an index is an integer from zero, not {index!r}")
+
+
+def _labels(data: Any, axis: int, dim_labels: Sequence[Any] | None) -> list[Any]:
+    if dim_labels is not None:
+        return list(dim_labels)
+    if isinstance(data, xr.DataArray) and data.dims[axis] in data.coords:
+        return list(data.coords[data.dims[axis]].values)
+    raise ArrayNotLabeled("array_element: the array has no labels, ask by index")
+
+
+def _position(labels: Sequence[Any], label: Any) -> int:
+    """Where a label is; numbers equal numbers and texts texts, and a date equals an instant. -1 if nowhere."""
+    label = lazy.native(label)
+    for position, known in enumerate(labels):
+        known = lazy.native(known)
+        if isinstance(known, (np.datetime64, datetime.datetime)):
+            if _instant(known) == _instant(label):
+                return position
+        elif known == label and isinstance(known, str) == isinstance(label, str):
+            return position
+    return -1
+
+
+def _instant(label: Any) -> Any:
+    try:
+        return instant(label)
+    except ProcessParameterInvalid:
+        return None
+
+
+def _taken(data: Any, position: int, axis: int, keepdims: bool) -> Any:
+    if isinstance(data, (list, tuple)):
+        return data[position]
+    where = slice(position, position + 1) if keepdims else position
+    if isinstance(data, xr.DataArray):
+        found = data.isel({data.dims[axis]: where}, drop=True)
+        return found if found.ndim or lazy.is_lazy(found) else lazy.native(found.values)
+    return lazy.native(data[(slice(None),) * axis + (where,)])
+
+
+def _gap(data: Any, axis: int, keepdims: bool) -> Any:
+    """No-data instead of an element."""
+    if isinstance(data, (list, tuple)) or (data.ndim == 1 and not keepdims and not lazy.is_lazy(data)):
+        return lazy.nothing()
+    shape = tuple(1 if i == axis else n for i, n in enumerate(data.shape) if i != axis or keepdims)
+    dtype = missing.float_of(data.dtype) if data.dtype.kind in "biuf" else np.dtype(object)
+    fill = np.nan if dtype.kind == "f" else None
+    if isinstance(data, xr.DataArray):
+        dims = [d for i, d in enumerate(data.dims) if keepdims or i != axis]
+        kept = {name: c for name, c in data.coords.items() if data.dims[axis] not in c.dims}
+        return xr.DataArray(_gap(data.data, axis, keepdims), dims=dims, coords=kept, attrs=data.attrs)
+    if isinstance(data, da.Array):
+        chunks = tuple(1 if i == axis else c for i, c in enumerate(data.chunks) if i != axis or keepdims)
+        return da.full(shape, fill, dtype=dtype, chunks=chunks)
+    return np.full(shape, fill, dtype)

@@ -1,0 +1,51 @@
+"""Processes on numbers."""
+
+from openeo_processes_dask.process_implementations.math.arithmetic import (
+    absolute,
+    add,
+    clip,
+    divide,
+    linear_scale_range,
+    mod,
+    multiply,
+    normalized_difference,
+    sgn,
+    subtract,
+)
+from openeo_processes_dask.process_implementations.math.statistics import (
+    count,
+    extrema,
+    max_,
+    mean,
+    median,
+    min_,
+    product,
+    quantiles,
+    sd,
+    sum_,
+    variance,
+)
+
+__all__ = [
+    "absolute",
+    "add",
+    "clip",
+    "count",
+    "divide",
+    "extrema",
+    "linear_scale_range",
+    "max_",
+    "mean",
+    "median",
+    "min_",
+    "mod",
+    "multiply",
+    "normalized_difference",
+    "product",
+    "quantiles",
+    "sd",
+    "sgn",
+    "subtract",
+    "sum_",
+    "variance",
+]

@@ -1,0 +1,143 @@
+"""Plain values as JSON has them, numbers, truth values and lists of them with no-data, beside arrays of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask import lazy
+from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.kernels.reduction import Reduction
+
+Function = Callable[..., Any]
+_LARGEST_INTEGER = 2**63 - 1
+
+
+def is_nodata(value: Any) -> bool:
+    """Whether a plain value is no-data: None, or NaN where the setting says so."""
+    if value is None:
+        return True
+    return isinstance(value, (float, np.floating)) and value != value and lazy.nan_is_nodata()
+
+
+def is_number(value: Any) -> bool:
+    """Whether a plain value is a number; truth values are none."""
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def calculate(kernel: Function, scalar: Function, /, **operands: Any) -> Any:
+    """Calculate with numbers at once by `scalar`, with arrays by `kernel`; no-data among numbers makes no-data.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If an operand is no number, no no-data and no array of numbers.
+    """
+    values = operands.values()
+    for value in values:
+        if type(value) is not float and type(value) is not int:
+            return _calculate(kernel, scalar, operands)
+    try:
+        return scalar(*values)
+    except OverflowError:  # integers beyond floating point
+        return scalar(*map(_as_float, values))
+
+
+def _calculate(kernel: Function, scalar: Function, operands: dict[str, Any]) -> Any:
+    operands = {name: _numeric(lazy.native(value)) for name, value in operands.items()}
+    lazy.require_numbers(kernel.__name__.strip("_"), **operands)
+    if any(lazy.is_array(value) for value in operands.values()):
+        return lazy.elementwise(kernel, *operands.values())
+    if any(value is None for value in operands.values()):
+        return None
+    return calculate(kernel, scalar, **operands)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _numeric(value: Any) -> Any:
+    """An array of objects, among them None, as floats if it can be; other values as they are."""
+    holds_objects = lazy.is_array(value) and value.dtype.kind == "O" and not lazy.is_lazy(value)
+    if holds_objects and all(v is None or is_number(v) for v in np.ravel(value)):
+        return value.astype(np.float64)
+    return value
+
+
+def reduced(
+    reduction: Reduction | Mapping[bool, Reduction],
+    data: Any,
+    ignore_nodata: bool,
+    axis: int | Sequence[int] | None,
+    keepdims: bool,
+    accepts: Callable[[Any], bool] = is_number,
+    kinds: str = "biuf",
+    **options: Any,
+) -> Any:
+    """Reduce a list of plain values to a value, a list of arrays elementwise, and an array along an axis.
+
+    A reduction that combines in another way where gaps are heeded comes as two: for ignored gaps and for others.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If the data are no array, or hold something that `accepts` refuses or an array of none of the `kinds`.
+    """
+    heeding = reduction if isinstance(reduction, Reduction) else reduction[False]
+    reduction = reduction if isinstance(reduction, Reduction) else reduction[bool(ignore_nodata)]
+    if is_plain_array(data):
+        data = listed(data)
+    if isinstance(data, (list, tuple)) and not any(lazy.is_array(v) for v in data):
+        return _reduced_list(heeding, list(map(lazy.native, data)), ignore_nodata, accepts, options)
+    if not isinstance(data, (list, tuple)) and not hasattr(data, "dtype"):
+        raise ProcessParameterInvalid(f"{reduction.name}: data must be an array, not {type(data).__name__}")
+    for part in data if isinstance(data, (list, tuple)) else [data]:
+        part = lazy.native(part) if not hasattr(data, "dtype") else part
+        if not (part.dtype.kind in kinds if hasattr(part, "dtype") else part is None or accepts(part)):
+            what = f"an array of {part.dtype}" if hasattr(part, "dtype") else repr(part)
+            raise ProcessParameterInvalid(f"{reduction.name}: data cannot hold {what}")
+    return lazy.native(lazy.reduce(reduction, data, axis, keepdims, ignore_nodata, **options))
+
+
+def _reduced_list(
+    reduction: Reduction,
+    data: Sequence[Any],
+    ignore_nodata: bool,
+    accepts: Callable[[Any], bool],
+    options: dict[str, Any],
+) -> Any:
+    """Reduce plain values; NaN that is no gap is a number, and no number comes of it."""
+    for value in data:
+        if not (value is None or accepts(value)):
+            raise ProcessParameterInvalid(f"{reduction.name}: data cannot hold {value!r} ({type(value).__name__})")
+    present = [value for value in data if not is_nodata(value)]
+    if not present or (len(present) < len(data) and not ignore_nodata):
+        count = lazy.reduce(reduction, np.ones(1), 0, True, True, **options).size
+        several = reduction.results != 1 or "probabilities" in options
+        return [lazy.nothing()] * count if several else lazy.nothing()
+    return lazy.reduce(reduction, as_array(present), 0, False, False, **options).tolist()
+
+
+def as_array(numbers: Sequence[Any]) -> np.ndarray:
+    """Numbers as an array: of integers if all are and fit, else of floats."""
+    if all(isinstance(n, int) and -_LARGEST_INTEGER <= n <= _LARGEST_INTEGER for n in numbers):
+        return np.asarray(numbers, np.int64)
+    return np.asarray([_as_float(n) for n in numbers], np.float64)
+
+
+def is_plain_array(value: Any) -> bool:
+    """Whether an array is a list of values of mixed types: a labelled array, or one of numpy that holds objects."""
+    return isinstance(value, (np.ndarray, xr.DataArray)) and value.ndim == 1 and value.dtype.kind in "OUSmM"
+
+
+def listed(array: Any) -> list[Any]:
+    """The values of a one-dimensional array as plain values."""
+    return [lazy.native(value) for value in np.asarray(array)]
