@@ -43,10 +43,17 @@ class Schema:
     `callback` holds the names of the values that a child process receives, in the order of the specification.
     """
 
-    def __init__(self, document: dict[str, Any] | list[Any], description: str = "", callback: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        document: dict[str, Any] | list[Any],
+        description: str = "",
+        callback: tuple[str, ...] = (),
+        deprecated: bool = False,
+    ):
         self.document = document
         self.description = description
         self.callback = callback
+        self.deprecated = deprecated
 
     def __repr__(self) -> str:
         return f"Schema({self.document!r})"
@@ -121,7 +128,9 @@ Probabilities = Annotated[
         "Probabilities that ascend, or the number of intervals of equal probability.",
     ),
 ]
-IntervalCount = Annotated[Any, Schema(_type("integer", minimum=2), "The number of intervals of equal probability.")]
+IntervalCount = Annotated[
+    Any, Schema(_type("integer", minimum=2), "The number of intervals of equal probability.", deprecated=True)
+]
 
 # --- cubes
 Cube = Annotated[xr.DataArray, Schema(_cube(), "A data cube.")]
