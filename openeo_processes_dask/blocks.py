@@ -79,9 +79,10 @@ def passage(
     integers = all(np.dtype(dtype).kind in "iu" for _, dtype in sizes.values())
     if fill is None or not integers:
         return Passage(fill if not integers else None, False, first.dtype)
-    if first.dtype.kind in "iu":
+    floating = tried(entered=True)
+    if first.dtype.kind in "iu" and floating.dtype.kind == "f":
         return Passage(fill, True, first.dtype)
-    return Passage(fill, False, tried(entered=True).dtype)
+    return Passage(fill, False, floating.dtype)  # also where integers come of gaps, as from `count`
 
 
 def apply(expression: Expression, cube: xr.DataArray) -> xr.DataArray:
@@ -215,7 +216,8 @@ def without_nodata(cube: xr.DataArray) -> xr.DataArray:
 
 
 def _cube(values: Any, dims: Sequence[Any], coordinates: Mapping[Any, Any], source: xr.DataArray) -> xr.DataArray:
-    result = xr.DataArray(values, dims=dims, coords=coordinates, attrs=source.attrs, name=source.name)
+    result = xr.DataArray(values, dims=dims, coords=coordinates, attrs=source.attrs)
+    result.name = source.name  # said afterwards, for a cube without a name would be given that of its dask array
     result.encoding = source.encoding
     return result
 

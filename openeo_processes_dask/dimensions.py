@@ -238,9 +238,9 @@ def _without_conflicts(data: xr.Dataset) -> xr.Dataset:
         if all(name in v.attrs and np.array_equal(v.attrs[name], value) for v in every)
     }
     fills = {v.encoding.get("_FillValue") for v in every}
-    if len(fills) == 1 and (fill := fills.pop()) is not None and "nodata" not in shared and fill == fill:
-        if all(v.dtype.kind in "iu" for v in every):
-            shared["nodata"] = fill
+    fill = fills.pop() if len(fills) == 1 else None
+    if fill is not None and "nodata" not in shared and all(v.dtype.kind in "iu" for v in every):
+        shared["nodata"] = fill
     return data.assign_attrs(shared)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dask.base import normalize_token
+
 from openeo_processes_dask.declare import declared
 from openeo_processes_dask.exceptions import ProcessParameterMissing
 from openeo_processes_dask.vocabulary import Scaling
@@ -82,7 +84,7 @@ class Node:
             raise
 
     def __dask_tokenize__(self) -> object:
-        return ("openeo-node", self.function, dict(self.arguments))
+        return normalize_token(("openeo-node", self.function, dict(self.arguments)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +179,7 @@ class Expression:
         return None if reference.name in self.bound else 0
 
     def __dask_tokenize__(self) -> object:
-        return ("openeo-expression", self.nodes, self.result, dict(self.bound))
+        return normalize_token(("openeo-expression", self.nodes, self.result, dict(self.bound)))
 
 
 def resolve(value: Any, results: Mapping[int, Any], known: Mapping[str, Any]) -> Any:

@@ -14,8 +14,8 @@ from affine import Affine
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
-from odc.geo.overlap import compute_output_geobox
 from pyproj import Transformer
+from rasterio.warp import calculate_default_transform
 
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
@@ -70,11 +70,12 @@ def same(one: GeoBox, other: GeoBox) -> bool:
         return False
     corners = [(0, 0), (one.width, one.height)]
     back = ~one.affine
-    return all(math.dist(back * (other.affine * corner), corner) < 1e3 * _CLOSE for corner in corners)
+    return all(math.dist(back @ (other.affine @ corner), corner) < 1e3 * _CLOSE for corner in corners)
 
 
 def with_crs(cube: xr.DataArray, grid: GeoBox) -> xr.DataArray:
-    """The cube with a grid mapping for the CRS of a grid."""
+    """The cube with a grid mapping for the CRS of a grid that has one."""
+    assert grid.crs is not None
     mapping = xr.DataArray(0, attrs={**grid.crs.proj.to_cf(), "spatial_ref": grid.crs.to_wkt()})
     result = cube.assign_coords(spatial_ref=mapping)
     result.encoding = {**cube.encoding, "grid_mapping": "spatial_ref"}
@@ -89,12 +90,14 @@ def resampled(source: GeoBox, resolution: tuple[float, float], crs: Any, align: 
     south, north = sorted((affine.f, affine.f + affine.e * source.height))
     rx, ry = (r or abs(own) for r, own in zip(resolution, (affine.a, affine.e), strict=True))
     code = source.crs
-    if crs is not None and (source.crs is None or crs != source.crs.proj):
-        guess = compute_output_geobox(source, crs.to_wkt(), tight=True)
-        rx, ry = (r or abs(g) for r, g in zip(resolution, (guess.affine.a, guess.affine.e), strict=True))
+    if crs is not None and source.crs is not None and crs != source.crs.proj:
+        guess, _, _ = calculate_default_transform(
+            _wkt(source), crs.to_wkt(), source.width, source.height, west, south, east, north
+        )
+        rx, ry = (r or abs(g) for r, g in zip(resolution, (guess.a, guess.e), strict=True))
         to = Transformer.from_crs(source.crs.proj, crs, always_xy=True)
         west, south, east, north = to.transform_bounds(west, south, east, north, densify_pts=21)
-        code = guess.crs
+        code = crs.to_wkt()
     width = max(1, math.ceil((east - west) / rx - _CLOSE))
     height = max(1, math.ceil((north - south) / ry - _CLOSE))
     left = west if align.endswith("left") else east - width * rx
@@ -126,7 +129,7 @@ def _whole_factors(source: GeoBox, target: GeoBox) -> tuple[int, int] | None:
     """How many source pixels make one target pixel in y and x, if they are aligned whole numbers."""
     if source.crs is not None and target.crs is not None and source.crs != target.crs:
         return None
-    ratio = ~source.affine * target.affine  # target pixels in source pixels
+    ratio = ~source.affine @ target.affine  # target pixels in source pixels
     fy, fx = round(ratio.e), round(ratio.a)
     exact = [ratio.e - fy, ratio.a - fx, ratio.c, ratio.f, ratio.b, ratio.d]
     fits = -(-source.height // max(fy, 1)) == target.height and -(-source.width // max(fx, 1)) == target.width
@@ -140,8 +143,8 @@ def _coarsened(data: Any, factors: tuple[int, int], target: GeoBox, method: str,
     chunks = list(data.chunks)
     for axis, factor in zip((-2, -1), factors, strict=True):
         if any(length % factor for length in chunks[axis][:-1]):
-            step = max(factor, data.chunksize[axis] // factor * factor)
-            whole = data.shape[axis]
+            step = max(factor, int(data.chunksize[axis]) // factor * factor)
+            whole = int(data.shape[axis])
             chunks[axis] = tuple(min(step, whole - start) for start in range(0, whole, step))
     data = data.rechunk(tuple(chunks))
     small = [tuple(-(-n // f) for n in c) for c, f in zip(data.chunks[-2:], factors, strict=True)]
@@ -159,7 +162,7 @@ def _coarsened(data: Any, factors: tuple[int, int], target: GeoBox, method: str,
 
 def _scale(source: GeoBox, target: GeoBox) -> tuple[float, float]:
     """How many target pixels there are for a source pixel in x and y, at the middle and at most one."""
-    middle = np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]]) + [target.width // 2, target.height // 2]
+    middle = np.array([[0.5, 0.5], [1.5, 0.5], [0.5, 1.5]]) + np.array([target.width // 2, target.height // 2])
     at = _source_pixels(source, target, middle)
     spans = np.abs([at[1, 0] - at[0, 0], at[2, 1] - at[0, 1]])
     return tuple(float(min(1.0, 1.0 / s)) if np.isfinite(s) and s > 0 else 1.0 for s in spans)  # type: ignore[return-value]
@@ -168,16 +171,16 @@ def _scale(source: GeoBox, target: GeoBox) -> tuple[float, float]:
 def _source_pixels(source: GeoBox, target: GeoBox, points: np.ndarray) -> np.ndarray:
     """Points (n, 2) in pixels (x, y) of the target as pixels of the source."""
     px, py = np.asarray(points, dtype=float).T
-    x, y = target.affine * (px, py)
+    x, y = target.affine @ (px, py)
     if source.crs is not None and target.crs is not None and source.crs != target.crs:
         x, y = Transformer.from_crs(target.crs.proj, source.crs.proj, always_xy=True).transform(x, y)
     with np.errstate(invalid="ignore"):
-        return np.stack(~source.affine * (np.asarray(x), np.asarray(y)), axis=-1)
+        return np.stack(~source.affine @ (np.asarray(x), np.asarray(y)), axis=-1)
 
 
 def _warped(data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, dtype: np.dtype) -> da.Array:
     """A graph with one task per target block, which gets the source blocks that lie under it."""
-    chunks = tuple(_chunks(n, c) for n, c in zip(target.shape.yx, data.chunksize[-2:], strict=True))
+    chunks = tuple(_chunks(n, int(c)) for n, c in zip(target.shape.yx, data.chunksize[-2:], strict=True))
     name = f"openeo-warp-{tokenize(data.name, source, target, way)}"
     layer: dict[Any, Any] = {}
     leading = list(itertools.product(*(range(n) for n in data.numblocks[:-2])))
@@ -188,7 +191,7 @@ def _warped(data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, d
         top, left = int(starts[0][iy]), int(starts[1][ix])
         shape = (chunks[0][iy], chunks[1][ix])
         window = _window(source, target, (top, left), shape, way)
-        affine = target.affine * Affine.translation(left, top)
+        affine = target.affine @ Affine.translation(left, top)
         for index, size in zip(leading, sizes, strict=True):
             key = (name, *index, iy, ix)
             if window is None:
@@ -196,9 +199,9 @@ def _warped(data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, d
                 continue
             rows, columns, crop = _blocks_under(window, edges)
             parts = [[(data.name, *index, r, c) for c in columns] for r in rows]
-            corner = source.affine * Affine.translation(window[2], window[0])
+            corner = source.affine @ Affine.translation(window[2], window[0])
             layer[key] = (rasters.warp_parts, parts, crop, dtype, corner, affine, shape, way)
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])  # type: ignore[list-item]  # dask types its own arrays too narrowly
     return da.Array(graph, name, (*data.chunks[:-2], *chunks), dtype, meta=np.empty((0,) * data.ndim, dtype))
 
 

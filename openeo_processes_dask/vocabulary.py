@@ -161,7 +161,7 @@ _BBOX = _type(
     subtype="bounding-box",
     required=["west", "south", "east", "north"],
     properties={
-        **{side: _NUMBER for side in ("west", "south", "east", "north")},
+        **dict.fromkeys(("west", "south", "east", "north"), _NUMBER),
         "base": {**_MAYBE_NUMBER, "default": None},
         "height": {**_MAYBE_NUMBER, "default": None},
         "crs": {"anyOf": _CRS, "default": 4326},

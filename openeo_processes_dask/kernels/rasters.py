@@ -1,0 +1,134 @@
+"""Pixels of one grid from pixels of another."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from rasterio.enums import Resampling
+from rasterio.io import MemoryFile
+from rasterio.vrt import WarpedVRT
+
+from openeo_processes_dask.kernels import missing
+
+GDAL_NAMES = {"near": "nearest", "cubicspline": "cubic_spline"}
+# half the width of each method's kernel, in source pixels; the others look at what lies under a target pixel
+RADIUS = {"near": 1, "bilinear": 1, "cubic": 2, "cubicspline": 2, "lanczos": 3}
+TOLERANCE = 1e-6  # of a pixel: GDAL else interpolates coordinates, differently in each block
+
+
+@dataclass(frozen=True)
+class Warp:
+    """How pixels are warped: CRSs, method, the no-data value, and target pixels per source pixel."""
+
+    source_crs: str | None
+    target_crs: str | None
+    method: str
+    fill: Any
+    scale: tuple[float, float]
+
+    @property
+    def radius(self) -> int:
+        """How many source pixels around its own a target pixel needs."""
+        return RADIUS.get(self.method, 1)
+
+    def gap(self, dtype: Any) -> Any:
+        """What stands where the source has nothing."""
+        if self.fill is not None:
+            return self.fill
+        return np.nan if np.dtype(dtype).kind == "f" else 0
+
+
+def warp(data: np.ndarray, source: Affine, target: Affine, shape: tuple[int, int], way: Warp) -> np.ndarray:
+    """Values (..., y, x) on another grid of a given shape; each plane has its own gaps."""
+    planes = data.reshape(-1, *data.shape[-2:])
+    out = np.empty((len(planes), *shape), data.dtype)
+    for plane, result in zip(planes, out, strict=True):
+        _warp_plane(plane, result, source, target, way)
+    return out.reshape(*data.shape[:-2], *shape)
+
+
+def _warp_plane(plane: np.ndarray, result: np.ndarray, source: Affine, target: Affine, way: Warp) -> None:
+    kept = plane.astype(np.uint8) if plane.dtype == bool else plane
+    local = "EPSG:3857"  # a cube without CRS is warped in the plane it lies in
+    gap = way.gap(kept.dtype)
+    profile = {
+        "driver": "GTiff",
+        "count": 1,
+        "height": plane.shape[0],
+        "width": plane.shape[1],
+        "dtype": kept.dtype,
+        "crs": way.source_crs or local,
+        "transform": source,
+        "nodata": gap if way.fill is not None or kept.dtype.kind == "f" else None,
+    }
+    with rasterio.Env(GDAL_NUM_THREADS=1), MemoryFile() as memory:
+        with memory.open(**profile) as dataset:
+            dataset.write(kept, 1)
+        with (
+            memory.open() as dataset,
+            WarpedVRT(
+                dataset,
+                crs=way.target_crs or way.source_crs or local,
+                transform=target,
+                height=result.shape[0],
+                width=result.shape[1],
+                resampling=Resampling[GDAL_NAMES.get(way.method, way.method)],
+                tolerance=TOLERANCE,
+                nodata=gap,
+                XSCALE=str(way.scale[0]),
+                YSCALE=str(way.scale[1]),
+            ) as warped,
+        ):
+            result[...] = warped.read(1)
+
+
+def warp_parts(
+    parts: list[list[np.ndarray]],
+    crop: tuple[tuple[int, int], tuple[int, int]],
+    dtype: np.dtype,
+    source: Affine,
+    target: Affine,
+    shape: tuple[int, int],
+    way: Warp,
+) -> np.ndarray:
+    """Values of one target block from the source blocks under it, cut to what it needs."""
+    rows = [np.concatenate(row, axis=-1) if len(row) > 1 else row[0] for row in parts]
+    data = np.concatenate(rows, axis=-2) if len(rows) > 1 else rows[0]
+    (top, bottom), (left, right) = crop
+    return warp(data[..., top:bottom, left:right].astype(dtype, copy=False), source, target, shape, way)
+
+
+COARSENED: dict[str, Callable[..., Any]] = {
+    "average": np.nanmean,
+    "min": np.nanmin,
+    "max": np.nanmax,
+    "sum": np.nansum,
+    "med": np.nanmedian,
+}
+
+
+def coarsen(data: np.ndarray, factors: tuple[int, int], method: str, fill: Any = None) -> np.ndarray:
+    """One value of each tile of (y, x) factors pixels; tiles at the end may be smaller, gaps do not count."""
+    keeps = method in ("min", "max")
+    values = missing.as_float(data, fill)
+    fy, fx = factors
+    height, width = values.shape[-2:]
+    room = [(0, 0)] * (values.ndim - 2) + [(0, -height % fy), (0, -width % fx)]
+    if height % fy or width % fx:
+        values = np.pad(values, room, constant_values=np.nan)
+    shape = (*values.shape[:-2], values.shape[-2] // fy, fy, values.shape[-1] // fx, fx)
+    tiles = np.moveaxis(values.reshape(shape), -3, -2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a tile of nothing but gaps is a gap
+        result = COARSENED[method](tiles, axis=(-2, -1))
+    if method == "sum":
+        result[np.isnan(tiles).all(axis=(-2, -1))] = np.nan
+    if not keeps or data.dtype.kind == "f":
+        return result.astype(missing.float_of(data.dtype), copy=False)
+    return np.where(np.isnan(result), data.dtype.type(0 if fill is None else fill), result).astype(data.dtype)

@@ -1,0 +1,28 @@
+"""Processes on cubes; `apply`, `mask` and the like are the functions, not the modules of the same names."""
+
+from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal_period
+from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension
+from openeo_processes_dask.process_implementations.cubes.filter import filter_bands, filter_bbox, filter_temporal
+from openeo_processes_dask.process_implementations.cubes.indices import ndvi
+from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
+from openeo_processes_dask.process_implementations.cubes.mask import mask
+from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
+from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension
+from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial, resample_spatial
+
+__all__ = [
+    "aggregate_temporal_period",
+    "apply",
+    "apply_dimension",
+    "filter_bands",
+    "filter_bbox",
+    "filter_temporal",
+    "load_collection",
+    "load_stac",
+    "mask",
+    "merge_cubes",
+    "ndvi",
+    "reduce_dimension",
+    "resample_cube_spatial",
+    "resample_spatial",
+]

@@ -1,0 +1,120 @@
+"""Filtering: some labels stay, the others go; values are not touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask import dimensions
+from openeo_processes_dask.arguments import bounding_box, instants, interval
+from openeo_processes_dask.declare import declare
+from openeo_processes_dask.exceptions import BandFilterParameterMissing, CRSInvalid, ProcessParameterInvalid
+from openeo_processes_dask.vocabulary import (
+    BandCube,
+    BandNames,
+    BoundingBox,
+    Interval,
+    OptionalDimensionName,
+    RasterOrVectorCube,
+    Scaling,
+    TemporalCube,
+    Wavelengths,
+)
+
+WAVELENGTH = "center_wavelength"  # the coordinate along bands that holds their wavelengths in micrometres
+
+
+@declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+def filter_bands(data: BandCube, bands: BandNames = (), wavelengths: Wavelengths = ()) -> BandCube:
+    """Keep bands by name, common name or wavelength, in the order in which they are asked for.
+
+    A name goes before a common name. Names that no band answers to are passed over, so the result may be empty.
+    Wavelengths are compared with the coordinate `center_wavelength` in micrometres, ends included.
+
+    Raises
+    ------
+    BandFilterParameterMissing
+        If neither bands nor wavelengths are given.
+    DimensionMissing
+        If there is no dimension of bands.
+    """
+    cube = dimensions.as_cube(data)
+    if not len(bands or ()) and not len(wavelengths or ()):
+        raise BandFilterParameterMissing("give bands or wavelengths to filter by")
+    dimension = dimensions.require_bands(cube)
+    found: list[int] = []
+    for name in bands or ():
+        found += dimensions.band_positions(cube, dimension, name)
+    for lowest, highest in wavelengths or ():
+        if WAVELENGTH in cube.coords:
+            known = cube.coords[WAVELENGTH].values
+            found += np.flatnonzero((known >= lowest) & (known <= highest)).tolist()
+    return cube.isel({dimension: list(dict.fromkeys(found))})
+
+
+@declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVectorCube:
+    """Keep the pixels whose centres lie in a bounding box or on its edge.
+
+    A box in another CRS than the cube's is replaced by the box that encloses it there. Without any pixel inside the
+    result is empty.
+    """
+    cube = dimensions.as_cube(data)
+    y, x = dimensions.require_spatial(cube)
+    box = bounding_box(extent)
+    crs = dimensions.crs(cube)
+    if crs is not None:
+        box = box.to_crs(crs)
+    elif isinstance(extent, dict) and extent.get("crs") is not None:
+        raise CRSInvalid(f"the cube has no CRS to compare with the box in {extent['crs']!r}")
+    kept = {x: _between(cube, x, box.west, box.east), y: _between(cube, y, box.south, box.north)}
+    return cube.isel(kept)
+
+
+@declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDimensionName = None) -> TemporalCube:
+    """Keep what lies in an interval of time, whose start belongs to it and whose end does not.
+
+    Without a dimension all temporal ones are filtered. Nothing in the interval gives an empty dimension.
+
+    Raises
+    ------
+    DimensionNotAvailable
+        If the named dimension does not exist, or there is no temporal one.
+    TemporalExtentEmpty
+        If the interval does not end after its start.
+    """
+    cube = dimensions.as_cube(data)
+    start, end = interval(extent)
+    if dimension is not None:
+        names: tuple[str, ...] = (dimensions.require(cube, dimension),)
+    else:
+        names = dimensions.of_role(cube, "temporal") or (dimensions.require_temporal(cube),)
+    for name in names:
+        moments = instants(cube, name)
+        inside = np.ones(moments.shape, bool)
+        if start is not None:
+            inside &= moments >= start
+        if end is not None:
+            inside &= moments < end
+        cube = cube.isel({name: _positions(inside)})
+    return cube
+
+
+def _between(cube: xr.DataArray, dimension: str, lowest: float, highest: float) -> Any:
+    """The positions of labels in a closed range, with room for rounding of a millionth of a step."""
+    centres = np.asarray(cube.coords[dimension].values if dimension in cube.coords else [], dtype=float)
+    if centres.size != cube.sizes[dimension]:
+        raise ProcessParameterInvalid(f"dimension {dimension!r} has no coordinates to compare with the box")
+    room = 1e-6 * abs(centres[1] - centres[0]) if centres.size > 1 else 0.0
+    return _positions((centres >= lowest - room) & (centres <= highest + room))
+
+
+def _positions(inside: np.ndarray) -> Any:
+    """Where to keep labels: a slice where they follow each other, which moves no data."""
+    where = np.flatnonzero(inside)
+    if where.size and where[-1] - where[0] + 1 == where.size:
+        return slice(int(where[0]), int(where[-1]) + 1)
+    return where.tolist() if where.size else slice(0, 0)

@@ -1,0 +1,76 @@
+"""Masking: pixels are replaced where a mask says so."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask import blocks, dimensions
+from openeo_processes_dask.declare import declare
+from openeo_processes_dask.exceptions import IncompatibleDataCubes
+from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.process_implementations.cubes.resample import aligned_with
+from openeo_processes_dask.vocabulary import RasterCube, Scalar, Scaling
+
+
+@declare("cubes", "masks", scaling=Scaling.BLOCKWISE)
+def mask(data: RasterCube, mask: RasterCube, replacement: Scalar = None) -> RasterCube:
+    """Replace the pixels for which a mask is true or not zero.
+
+    Where the mask itself is no-data, pixels stay. Without a replacement they become no-data: the declared value of
+    an integer cube, else NaN, for which integers become floating point. The mask stays lazy; a dimension that it
+    lacks meets it at each label. If its grid differs it is brought to that of the data, nearest pixel.
+
+    Raises
+    ------
+    IncompatibleDataCubes
+        If the mask has a dimension that the data lack, or other labels in one.
+    """
+    cube = dimensions.as_cube(data)
+    given = aligned_with(cube, dimensions.as_cube(mask))
+    for dimension in given.dims:
+        if dimension not in cube.dims:
+            raise IncompatibleDataCubes(f"the mask has dimension {dimension!r}, the data have {tuple(cube.dims)}")
+        if cube.sizes[dimension] != given.sizes[dimension] or not _same_labels(cube, given, dimension):
+            raise IncompatibleDataCubes(
+                f"dimension {dimension!r} has {given.sizes[dimension]} labels in the mask and"
+                f" {cube.sizes[dimension]} others in the data"
+            )
+    fill = dimensions.nodata(cube) if replacement is None else replacement
+    dtype = _type(cube.dtype, fill)
+    run = functools.partial(_replace, fill, dtype, dimensions.nodata(given))
+    values = blocks.blockwise(run, dtype, cube.data, blocks.arranged(given, cube.dims))
+    return cube.copy(data=values)
+
+
+def _same_labels(cube: xr.DataArray, given: xr.DataArray, dimension: Any) -> bool:
+    if dimension not in cube.coords or dimension not in given.coords:
+        return True
+    mine, theirs = cube.coords[dimension].values, given.coords[dimension].values
+    if mine.dtype.kind == "f" and theirs.dtype.kind == "f":
+        step = abs(mine[1] - mine[0]) if mine.size > 1 else 1.0
+        return bool(np.all(np.abs(mine - theirs) <= 1e-6 * step))
+    return bool(np.array_equal(mine, theirs))
+
+
+def _type(dtype: np.dtype, fill: Any) -> np.dtype:
+    """The type that holds the data and what replaces them."""
+    if fill is None:
+        return missing.float_of(dtype)
+    if dtype.kind in "iu" and isinstance(fill, (int, np.integer)) and not isinstance(fill, bool):
+        limits = np.iinfo(dtype)
+        return dtype if limits.min <= fill <= limits.max else np.result_type(dtype, np.min_scalar_type(fill))
+    if dtype.kind == "f":
+        return dtype
+    return np.result_type(dtype, type(fill))
+
+
+def _replace(fill: Any, dtype: np.dtype, gap: Any, block: np.ndarray, masked: np.ndarray) -> np.ndarray:
+    where = (masked != 0) & (masked == masked)  # NaN is neither true nor a number
+    if gap is not None:
+        where &= masked != gap
+    out = block.astype(dtype)
+    return np.where(where, dtype.type(np.nan if fill is None else fill), out)

@@ -1,0 +1,206 @@
+"""Merging: two cubes become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask import blocks, dimensions
+from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.declare import declare
+from openeo_processes_dask.exceptions import OverlapResolverMissing
+from openeo_processes_dask.expressions import Expression
+from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial
+from openeo_processes_dask.vocabulary import Anything, Cube, OverlapResolver, Scaling
+
+NEW_DIM_NAME = "__cubes__"  # known addresses of the drop-in; nothing here needs a stacked dimension
+NEW_DIM_COORDS = ["cube1", "cube2"]
+FLOAT_TOLERANCE = 1e-6  # labels that differ by less, in units of their step, are the same
+
+
+@declare("cubes", scaling=Scaling.BLOCKWISE)
+def merge_cubes(cube1: Cube, cube2: Cube, overlap_resolver: OverlapResolver = None, context: Anything = None) -> Cube:
+    """Merge two cubes into one that has the labels of both.
+
+    Cubes with the same labels are combined block by block; cubes with other labels in one dimension are put side
+    by side; where they overlap, the resolver decides. A dimension that one cube lacks is taken from the other. If
+    the grids differ, the second cube is brought to the first one's, nearest pixel. Labels in space and time stay
+    sorted; others of the second cube follow those of the first. Where neither cube has a value there is no-data.
+
+    Raises
+    ------
+    OverlapResolverMissing
+        If the cubes overlap and no resolver is given.
+    IncompatibleGeometryTypes
+        Reserved for vector cubes, which this version does not merge.
+    """
+    first, second = dimensions.as_cube(cube1), dimensions.as_cube(cube2)
+    second = _aligned(first, second)
+    resolver = None if overlap_resolver is None else trace(overlap_resolver, "x", "y", context=context)
+    differing = [d for d in first.dims if d in second.dims and not _equal(_labels(first, d), _labels(second, d))]
+    if not differing:
+        return blocks.combine(_needed(resolver, first.dims), first, second)
+    if len(differing) == 1 and set(first.dims) == set(second.dims):
+        return _side_by_side(first, second.transpose(*first.dims), differing[0], resolver)
+    return _padded(first, second, differing, resolver)
+
+
+def _needed(resolver: Expression | None, dims: Sequence[Any]) -> Expression:
+    if resolver is None:
+        raise OverlapResolverMissing(f"the cubes overlap in {tuple(map(str, dims))}: give an overlap_resolver")
+    return resolver
+
+
+def _aligned(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
+    """The second cube with the grid of the first, with labels that are almost equal made equal."""
+    spatial = [d for d in dimensions.of_role(first, "x", "y") if d in second.dims]
+    other_grid = any(
+        first.sizes[d] > 1 and second.sizes[d] > 1 and not _same_step(_labels(first, d), _labels(second, d))
+        for d in spatial
+    )
+    crs1, crs2 = dimensions.crs(first), dimensions.crs(second)
+    if len(spatial) == 2 and (other_grid or (crs1 is not None and crs2 is not None and crs1 != crs2)):
+        return resample_cube_spatial(second, first)
+    for dimension in first.dims:
+        if dimension in second.dims and dimension in first.coords and dimension in second.coords:
+            mine, theirs = _labels(first, dimension), _labels(second, dimension)
+            if len(mine) == len(theirs) and set(mine) == set(theirs) and not _equal(mine, theirs):
+                order = np.argsort(theirs)[np.argsort(np.argsort(mine))]
+                second = second.isel({dimension: order})
+            elif _equal(mine, theirs):
+                second = second.assign_coords({dimension: first.coords[dimension]})
+    return second
+
+
+def _same_step(mine: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether two grids of pixel centres have the same step and lie on each other."""
+    step = mine[1] - mine[0]
+    offset = (theirs[0] - mine[0]) / step
+    return bool(
+        np.isclose(theirs[1] - theirs[0], step, rtol=FLOAT_TOLERANCE)
+        and abs(offset - np.round(offset)) < FLOAT_TOLERANCE
+    )
+
+
+def _labels(cube: xr.DataArray, dimension: Any) -> np.ndarray:
+    return cube.coords[dimension].values if dimension in cube.coords else np.arange(cube.sizes[dimension])
+
+
+def _equal(mine: np.ndarray, theirs: np.ndarray) -> bool:
+    if mine.shape != theirs.shape:
+        return False
+    if mine.dtype.kind == "f" and theirs.dtype.kind == "f":
+        step = abs(mine[1] - mine[0]) if mine.size > 1 else 1.0
+        return bool(np.all(np.abs(mine - theirs) <= FLOAT_TOLERANCE * step))
+    return bool(np.array_equal(mine, theirs))
+
+
+def _union(first: xr.DataArray, second: xr.DataArray, dimension: Any) -> np.ndarray:
+    """All labels: sorted in space and time, in the direction of the first cube; else in the order of the cubes."""
+    mine, theirs = _labels(first, dimension), _labels(second, dimension)
+    joined = np.concatenate([mine, theirs[~np.isin(theirs, mine)]])
+    if dimensions.role(first, dimension) in ("x", "y", "z", "temporal"):
+        joined = np.sort(joined)
+        if mine.size > 1 and mine[0] > mine[-1]:
+            joined = joined[::-1]
+    return joined
+
+
+def _side_by_side(
+    first: xr.DataArray, second: xr.DataArray, dimension: Any, resolver: Expression | None
+) -> xr.DataArray:
+    """Cubes that differ in the labels of one dimension: what is in one, in both and in the other, put together."""
+    if dimensions.nodata(first) != dimensions.nodata(second) and (first.dtype != second.dtype or _gapped(second)):
+        first, second = blocks.without_nodata(first), blocks.without_nodata(second)
+    mine, theirs = _labels(first, dimension), _labels(second, dimension)
+    shared = np.isin(mine, theirs)
+    parts = [first]
+    if shared.any():
+        both = blocks.combine(
+            _needed(resolver, first.dims),
+            first.isel({dimension: np.flatnonzero(shared)}),
+            second.isel({dimension: [int(np.flatnonzero(theirs == label)[0]) for label in mine[shared]]}),
+        )
+        parts = [first.isel({dimension: np.flatnonzero(~shared)}), both] if not shared.all() else [both]
+    only = ~np.isin(theirs, mine)
+    if only.any():
+        parts.append(second if only.all() else second.isel({dimension: np.flatnonzero(only)}))
+    merged = _concatenated(_with_same_coordinates(parts, dimension), dimension)
+    merged.attrs = dict(first.attrs)
+    wanted = _union(first, second, dimension)
+    have = merged.coords[dimension].values if dimension in merged.coords else wanted
+    if not np.array_equal(have, wanted):
+        merged = merged.isel({dimension: [int(np.flatnonzero(have == label)[0]) for label in wanted]})
+    return dimensions.with_role(merged, dimension, dimensions.role(first, dimension))
+
+
+def _gapped(cube: xr.DataArray) -> bool:
+    return cube.dtype.kind == "f" or dimensions.nodata(cube) is not None
+
+
+def _concatenated(parts: list[xr.DataArray], dimension: Any) -> xr.DataArray:
+    if len(parts) == 1:
+        return parts[0]
+    return xr.concat(parts, dimension, coords="minimal", compat="override", join="override", combine_attrs="override")
+
+
+def _with_same_coordinates(parts: list[xr.DataArray], dimension: Any) -> list[xr.DataArray]:
+    """Cubes that have the same coordinates along a dimension: texts are empty where they were missing."""
+    along = {n: c.dtype for p in parts for n, c in p.coords.items() if c.dims == (dimension,) and n != dimension}
+    for name, dtype in along.items():
+        if dtype.kind in "OUT":
+            parts = [
+                p if name in p.coords else p.assign_coords({name: (dimension, [""] * p.sizes[dimension])})
+                for p in parts
+            ]
+        elif not all(name in p.coords for p in parts):
+            parts = [p.drop_vars([name], errors="ignore") for p in parts]
+    return parts
+
+
+def _padded(
+    first: xr.DataArray, second: xr.DataArray, differing: Sequence[Any], resolver: Expression | None
+) -> xr.DataArray:
+    """Cubes that differ in several dimensions: both are extended to all labels, gaps where they had none."""
+    every = {d: _union(first, second, d) for d in differing}
+    inside1 = {d: np.isin(every[d], _labels(first, d)) for d in differing}
+    inside2 = {d: np.isin(every[d], _labels(second, d)) for d in differing}
+    overlap = all((inside1[d] & inside2[d]).any() for d in differing)
+    extended1 = _extended(blocks.without_nodata(first), every)
+    extended2 = _extended(blocks.without_nodata(second), every)
+    if overlap or set(first.dims) != set(second.dims):
+        both = blocks.combine(_needed(resolver, first.dims), extended1, extended2)
+    else:
+        both = extended1
+    dims = both.dims
+    of1, of2 = _inside(inside1, dims), _inside(inside2, dims)
+    values = _where(
+        of1 & of2, both.data, _where(of1, blocks.arranged(extended1, dims), blocks.arranged(extended2, dims))
+    )
+    return both.copy(data=values)
+
+
+def _extended(cube: xr.DataArray, every: dict[Any, np.ndarray]) -> xr.DataArray:
+    return cube.reindex(every) if cube.dtype.kind == "f" else cube.astype(float).reindex(every)
+
+
+def _inside(inside: dict[Any, np.ndarray], dims: Sequence[Any]) -> Any:
+    """Where all labels are a cube's own, in the axes of the result."""
+    mask = np.ones((1,) * len(dims), bool)
+    for dimension, own in inside.items():
+        shape = [1] * len(dims)
+        shape[list(dims).index(dimension)] = own.size
+        mask = mask & own.reshape(shape)
+    return mask
+
+
+def _where(condition: np.ndarray, yes: Any, no: Any) -> Any:
+    return (
+        da.where(condition, yes, no)
+        if isinstance(yes, da.Array) or isinstance(no, da.Array)
+        else np.where(condition, yes, no)
+    )

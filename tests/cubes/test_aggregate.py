@@ -1,0 +1,133 @@
+"""Aggregating by the periods of the calendar."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from openeo_processes_dask import exceptions
+from openeo_processes_dask.process_implementations import cubes
+from tests.cubes import cases
+from tests.cubes.cases import child, given, node, of
+from tests.laziness import nothing_computed
+
+LAYOUTS: list[Any] = [None, {"t": -1, "y": 4}, cases.AWKWARD, {"t": 1, "y": 4}]
+
+
+def at(dates: list[str]) -> np.ndarray:
+    return np.array(dates, dtype="datetime64[ns]")
+
+
+@pytest.mark.parametrize("chunks", LAYOUTS)
+@pytest.mark.parametrize("reducer", ["mean", "median", "sum", "count"])
+def test_months_equal_pandas_groups(chunks: Any, reducer: str) -> None:
+    array = cases.values((9, 2, 5, 6))
+    cube = cases.cube(array, chunks)
+    with nothing_computed():
+        result = cubes.aggregate_temporal_period(cube, "month", reducer)
+    months = pd.DatetimeIndex(cube.t.values).strftime("%Y-%m")
+    frame = pd.DataFrame(array.reshape(9, -1).astype(float)).groupby(months)
+    expected = {"sum": lambda g: g.sum(min_count=1)}.get(reducer, lambda g: getattr(g, reducer)())(frame)
+    assert result.t.values.tolist() == expected.index.tolist()
+    np.testing.assert_allclose(result.values.reshape(len(expected), -1), expected.values, rtol=1e-4)
+    assert result.dims == cube.dims
+    assert result.openeo.temporal_dims == ("t",)
+
+
+def test_a_reducer_of_two_nodes_runs_for_each_period() -> None:
+    array = cases.values((9, 2, 5, 6))
+    process = child(m=node("mean", data=given("data")), a=node("add", x=of("m"), y=1))
+    for chunks in LAYOUTS:
+        cube = cases.cube(array, chunks)
+        plain = cubes.aggregate_temporal_period(cube, "month", "mean")
+        np.testing.assert_allclose(cubes.aggregate_temporal_period(cube, "month", process), plain.values + 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunks", LAYOUTS)
+def test_empty_periods_have_labels_and_no_data(chunks: Any) -> None:
+    dates = at(["2023-01-05", "2023-01-20", "2023-04-01"])
+    array = np.ones((3, 1, 2, 3), "float32")
+    cube = cases.cube(array, chunks, t=dates)
+    result = cubes.aggregate_temporal_period(cube, "month", "sum")
+    assert result.t.values.tolist() == ["2023-01", "2023-02", "2023-03", "2023-04"]
+    expected = np.array([2, np.nan, np.nan, 1])[:, None, None, None] * np.ones((4, 1, 2, 3))
+    np.testing.assert_array_equal(result, expected)
+    counts = cubes.aggregate_temporal_period(cube, "month", "count")
+    np.testing.assert_array_equal(counts.values[:, 0, 0, 0], [2, 0, 0, 1])
+
+
+def test_unsorted_dates_fall_into_their_periods() -> None:
+    dates = at(["2023-02-05", "2023-01-20", "2023-02-01", "2023-01-01", "2023-02-02"])
+    array = np.arange(5.0).reshape(5, 1, 1, 1) * np.ones((5, 1, 2, 3))
+    for chunks in (None, {"t": -1}, {"t": 1}):
+        result = cubes.aggregate_temporal_period(cases.cube(array, chunks, t=dates), "month", "sum")
+        np.testing.assert_array_equal(result.values[:, 0, 0, 0], [4, 6])
+
+
+def test_one_task_a_chunk_where_time_lies_in_one() -> None:
+    cube = cases.cube(cases.values((24, 2, 8, 8)), {"t": -1, "y": 4, "x": 4})
+    result = cubes.aggregate_temporal_period(cube, "month", "mean")
+    assert cases.tasks(result.data) - cases.tasks(cube.data) == cube.data.npartitions
+
+
+def test_tasks_grow_with_the_chunks_where_time_lies_in_many() -> None:
+    per_chunk = []
+    for dates in (36, 72, 144):
+        cube = cases.cube(cases.values((dates, 1, 4, 4)), {"t": 1, "y": 2})
+        result = cubes.aggregate_temporal_period(cube, "month", "mean")
+        per_chunk.append((cases.tasks(result.data) - cases.tasks(cube.data)) / cube.data.npartitions)
+    assert max(per_chunk) <= 2.7, per_chunk
+    assert per_chunk[-1] <= per_chunk[0] * 1.05
+
+
+LABELS = {
+    "hour": (["2023-12-31T23:59:59", "2024-01-01T01:00"], ["2023-12-31-23", "2024-01-01-00", "2024-01-01-01"]),
+    "day": (["2023-12-31", "2024-01-01T23:59"], ["2023-365", "2024-001"]),
+    "week": (["2020-12-31", "2021-01-04"], ["2020-53", "2021-01"]),
+    "dekad": (["2024-01-20", "2024-02-29"], ["2024-02", "2024-03", "2024-04", "2024-05", "2024-06"]),
+    "month": (["2023-12-31", "2024-02-01"], ["2023-12", "2024-01", "2024-02"]),
+    "season": (
+        ["2023-11-30", "2023-12-01", "2024-06-01"],
+        ["2023-son", "2023-djf", "2024-mam", "2024-jja"],
+    ),
+    "tropical-season": (["2023-10-31", "2024-04-30", "2024-05-01"], ["2023-mjjaso", "2023-ndjfma", "2024-mjjaso"]),
+    "year": (["2022-01-01", "2024-12-31"], ["2022", "2023", "2024"]),
+    "decade": (["2019-12-31", "2020-01-01"], ["2010", "2020"]),
+    "decade-ad": (["2020-12-31", "2021-01-01"], ["2011", "2021"]),
+}
+
+
+@pytest.mark.parametrize("period", LABELS)
+def test_labels_are_those_of_the_specification(period: str) -> None:
+    dates, labels = LABELS[period]
+    cube = cases.cube(np.ones((len(dates), 1, 1, 2)), t=at(dates))
+    result = cubes.aggregate_temporal_period(cube, period, "sum")
+    assert result.t.values.tolist() == labels
+    assert np.nansum(result.values[:, 0, 0, 0]) == len(dates)
+
+
+def test_weeks_are_those_of_the_iso_calendar() -> None:
+    dates = [datetime.date(2015, 12, 20) + datetime.timedelta(days=i) for i in range(0, 800, 1)]
+    cube = cases.cube(np.ones((800, 1, 1, 1)), t=at([str(d) for d in dates]))
+    result = cubes.aggregate_temporal_period(cube, "week", "sum")
+    expected: dict[str, int] = {}
+    for date in dates:
+        year, week, _ = date.isocalendar()
+        expected[f"{year}-{week:02d}"] = expected.get(f"{year}-{week:02d}", 0) + 1
+    assert dict(zip(result.t.values.tolist(), result.values[:, 0, 0, 0].tolist(), strict=True)) == expected
+
+
+def test_bad_arguments_have_their_codes() -> None:
+    cube = cases.cube()
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="no period 'moon'; there are hour, day"):
+        cubes.aggregate_temporal_period(cube, "moon", "mean")
+    with pytest.raises(exceptions.DimensionNotAvailable, match="'time'"):
+        cubes.aggregate_temporal_period(cube, "month", "mean", dimension="time")
+    with pytest.raises(exceptions.DimensionNotAvailable, match="no temporal dimension"):
+        cubes.aggregate_temporal_period(cube.isel(t=0, drop=True), "month", "mean")
+    with pytest.raises(exceptions.TooManyDimensions):
+        cubes.aggregate_temporal_period(cube.expand_dims(date=[np.datetime64("2020-01-01", "ns")]), "month", "mean")

@@ -1,0 +1,97 @@
+"""Reducing a dimension."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from openeo_processes_dask import exceptions
+from openeo_processes_dask.process_implementations import cubes
+from tests import oracles
+from tests.cubes import cases
+from tests.cubes.cases import child, given, node, of
+from tests.laziness import nothing_computed
+
+ONE_VALUE = [name for name in oracles.REDUCERS if name not in ("extrema", "quantiles")]
+
+
+@pytest.mark.parametrize("name", ONE_VALUE)
+@pytest.mark.parametrize("dimension", ["t", "bands", "x"])
+def test_each_reducer_equals_numpy_chunked_or_not(name: str, dimension: str) -> None:
+    array = cases.values()
+    if name in ("any", "all"):
+        array = np.where(np.isnan(array), np.nan, (array > 0).astype("float32"))
+    axis = cases.DIMS.index(dimension)
+    with np.errstate(all="ignore"):
+        expected = oracles.REDUCERS[name](array.astype(float), axis)
+    for chunks in (None, {dimension: -1}, cases.AWKWARD, {dimension: 1}):
+        with nothing_computed():
+            result = cubes.reduce_dimension(cases.cube(array, chunks), name, dimension)
+        assert result.dims == tuple(d for d in cases.DIMS if d != dimension)
+        np.testing.assert_allclose(result.values.astype(float), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "min", "max", "median", "count", "sd", "first", "last"])
+def test_integers_with_nodata_reduce_like_floats_with_gaps(name: str) -> None:
+    array = cases.values(dtype="uint16")
+    expected = oracles.REDUCERS[name](cases.gapped(array, 0), 0)
+    for chunks in (None, cases.AWKWARD):
+        result = cubes.reduce_dimension(cases.cube(array, chunks, nodata=0), name, "t")
+        fill = result.attrs.get("nodata")
+        np.testing.assert_allclose(cases.gapped(result.values, fill), expected, rtol=1e-5)
+
+
+def test_bands_in_one_chunk_cost_one_task_a_chunk() -> None:
+    array = cases.values()
+    ndvi = child(
+        red=node("array_element", data=given("data"), index=1),
+        nir=node("array_element", data=given("data"), label="B08"),
+        difference=node("subtract", x=of("nir"), y=of("red")),
+        sum=node("add", x=of("nir"), y=of("red")),
+        ndvi=node("divide", x=of("difference"), y=of("sum")),
+    )
+    cube = cases.cube(array, {"t": 3, "bands": -1, "y": 4, "x": 5})
+    with nothing_computed():
+        result = cubes.reduce_dimension(cube, ndvi, "bands")
+    assert cases.tasks(result.data) - cases.tasks(cube.data) == cube.data.npartitions
+    red, nir = array[:, 1], array[:, 2]
+    np.testing.assert_allclose(result, (nir - red) / (nir + red), rtol=1e-4)
+
+
+def test_a_mean_over_a_chunked_dimension_never_rechunks() -> None:
+    cube = cases.cube(cases.values((16, 2, 8, 8)), {"t": 1, "bands": 2, "y": 4, "x": 4})
+    result = cubes.reduce_dimension(cube, "mean", "t")
+    assert not any("rechunk" in str(key) for key in dict(result.__dask_graph__()))
+    own = cases.tasks(result.data) - cases.tasks(cube.data)
+    assert own <= cube.data.npartitions * 1.25
+
+
+def test_an_elementwise_tail_stays_a_tree() -> None:
+    array = cases.values((16, 2, 8, 8))
+    cube = cases.cube(array, {"t": 1, "bands": 2, "y": 4, "x": 4})
+    process = child(
+        m=node("mean", data=given("data")), s=node("sd", data=given("data")), r=node("divide", x=of("s"), y=of("m"))
+    )
+    result = cubes.reduce_dimension(cube, process, "t")
+    assert not any("rechunk" in str(key) for key in dict(result.__dask_graph__()))
+    expected = oracles.REDUCERS["sd"](array.astype(float), 0) / oracles.REDUCERS["mean"](array.astype(float), 0)
+    np.testing.assert_allclose(result, expected, rtol=1e-3)
+
+
+def test_what_depends_on_the_dimension_goes() -> None:
+    cube = cases.cube(chunks=cases.AWKWARD).assign_coords(common_name=("bands", ["blue", "red", "nir"]))
+    result = cubes.reduce_dimension(cube, "mean", "bands")
+    assert "common_name" not in result.coords
+    assert "t" in result.coords
+    assert result.rio.crs == cube.rio.crs
+
+
+def test_a_plain_numpy_function_reduces() -> None:
+    array = cases.values(gaps=0)[:, :, 1:, 1:]
+    cube = cases.cube(array, cases.AWKWARD)
+    np.testing.assert_allclose(cubes.reduce_dimension(cube, np.ptp, "t"), np.ptp(array, axis=0), rtol=1e-6)
+
+
+def test_a_reducer_that_returns_a_row_is_refused() -> None:
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="shape"):
+        cubes.reduce_dimension(cases.cube(), "extrema", "t")

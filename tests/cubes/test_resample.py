@@ -1,0 +1,168 @@
+"""Resampling to other resolutions and CRSs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio.warp
+import xarray as xr
+from rasterio.enums import Resampling
+
+from openeo_processes_dask import exceptions
+from openeo_processes_dask.process_implementations import cubes
+from tests.cubes import cases
+from tests.laziness import nothing_computed
+
+
+def smooth(shape: tuple[int, ...] = (2, 2, 60, 70)) -> np.ndarray:
+    y, x = np.mgrid[: shape[2], : shape[3]]
+    field = np.sin(y / 9.0) * np.cos(x / 7.0) + 0.01 * x
+    return np.broadcast_to(field, shape).astype("float32").copy()
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 17, "x": 23}])
+def test_a_whole_factor_averages_aligned_pixels(chunks: dict | None) -> None:
+    array = smooth((1, 2, 50, 40))
+    array[:, :, 3, 5] = np.nan
+    array[:, 0, 10:12, 10:12] = np.nan
+    cube = cases.cube(array, chunks)
+    with nothing_computed():
+        result = cubes.resample_spatial(cube, resolution=20, method="average")
+    assert dict(result.sizes) == {"t": 1, "bands": 2, "y": 25, "x": 20}
+    with np.errstate(all="ignore"):
+        tiles = array.reshape(1, 2, 25, 2, 20, 2)
+        expected = np.nansum(tiles, axis=(3, 5)) / (~np.isnan(tiles)).sum(axis=(3, 5))
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    assert result.x.values[0] == cube.x.values[0] + 5
+    assert result.y.values[0] == cube.y.values[0] - 5
+
+
+def test_an_odd_edge_averages_the_pixels_that_there_are() -> None:
+    array = smooth((1, 1, 5, 7))
+    result = cubes.resample_spatial(cases.cube(array), resolution=20, method="average")
+    assert result.shape == (1, 1, 3, 4)
+    np.testing.assert_allclose(result.values[0, 0, 2, 3], array[0, 0, 4, 6])
+    np.testing.assert_allclose(result.values[0, 0, 0, 3], array[0, 0, :2, 6].mean())
+    lower = cubes.resample_spatial(cases.cube(array), resolution=20, method="average", align="lower-right")
+    assert lower.y.values[-1] - 10 == cases.cube(array).y.values[-1] - 5
+    assert lower.x.values[-1] + 10 == cases.cube(array).x.values[-1] + 5
+
+
+def test_integers_average_to_floats_without_their_gaps() -> None:
+    array = np.array([[[[0, 10, 3, 4], [20, 30, 0, 0]]]], dtype="uint16")
+    result = cubes.resample_spatial(cases.cube(array, nodata=0), resolution=20, method="average")
+    np.testing.assert_allclose(result.values.ravel(), [20, 3.5])
+    assert "nodata" not in result.attrs
+    highest = cubes.resample_spatial(cases.cube(array, nodata=0), resolution=20, method="max")
+    np.testing.assert_array_equal(highest.values.ravel(), [30, 4])
+    assert highest.dtype == np.uint16
+
+
+def test_nothing_to_do_changes_nothing() -> None:
+    cube = cases.cube()
+    assert cubes.resample_spatial(cube).identical(cube)
+    assert cubes.resample_spatial(cube, resolution=10, projection=32632).identical(cube)
+
+
+METHODS = ["near", "bilinear", "cubic", "average", "mode", "max"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("chunks", [{"y": 17, "x": 23, "t": 1}, {"y": 60, "x": 11}])
+def test_chunked_equals_unchunked_in_another_crs(method: str, chunks: dict) -> None:
+    array = smooth()
+    array[0, :, 20:24, 30:33] = np.nan
+    array[1, 1, 5, 5] = np.nan
+    whole = cubes.resample_spatial(cases.cube(array), projection=4326, method=method)
+    with nothing_computed():
+        lazy = cubes.resample_spatial(cases.cube(array, chunks), projection=4326, method=method)
+    np.testing.assert_allclose(lazy, whole, rtol=1e-5, atol=1e-6)
+    assert whole.rio.crs.to_epsg() == 4326
+    assert np.isfinite(whole).mean() > 0.8
+    by_plane = [
+        cubes.resample_spatial(cases.cube(array[i : i + 1, j : j + 1]), projection=4326, method=method).values
+        for i in range(2)
+        for j in range(2)
+    ]
+    np.testing.assert_array_equal(np.concatenate(by_plane).reshape(whole.shape), whole)
+
+
+@pytest.mark.parametrize("method", ["near", "bilinear", "cubic"])
+def test_warped_values_are_those_of_gdal(method: str) -> None:
+    array = smooth((1, 1, 60, 70))
+    result = cubes.resample_spatial(cases.cube(array), projection=4326, method=method)
+    expected = np.full(result.shape[2:], np.nan, "float32")
+    x, y = result.x.values, result.y.values
+    rasterio.warp.reproject(
+        array[0, 0],
+        expected,
+        src_transform=rasterio.transform.from_origin(600_000, 5_000_000, 10, 10),
+        src_crs="EPSG:32632",
+        src_nodata=np.nan,
+        dst_transform=rasterio.transform.from_origin(
+            x[0] - (x[1] - x[0]) / 2, y[0] + (y[0] - y[1]) / 2, x[1] - x[0], y[0] - y[1]
+        ),
+        dst_crs="EPSG:4326",
+        dst_nodata=np.nan,
+        resampling=getattr(Resampling, {"near": "nearest"}.get(method, method)),
+    )
+    got = result.values[0, 0]
+    both = np.isfinite(got) & np.isfinite(expected)
+    assert both.sum() > 0.99 * np.isfinite(expected).sum()
+    # GDAL interpolates the coordinates there, by up to an eighth of a pixel
+    assert np.abs(got - expected)[both].max() < (0.25 if method == "near" else 0.03)
+    assert np.median(np.abs(got - expected)[both]) < 1e-3
+
+
+@pytest.mark.parametrize("chunks", [{"y": 17, "x": 23}, {"y": 60, "x": 11}])
+def test_chunked_equals_unchunked_at_a_broken_factor(chunks: dict) -> None:
+    array = smooth()
+    for method in METHODS:
+        whole = cubes.resample_spatial(cases.cube(array), resolution=[15, 25], method=method)
+        lazy = cubes.resample_spatial(cases.cube(array, chunks), resolution=[15, 25], method=method)
+        np.testing.assert_allclose(lazy, whole, rtol=1e-5, atol=1e-6)
+        assert dict(whole.sizes) == {"t": 2, "bands": 2, "y": 24, "x": 47}
+
+
+def test_south_first_stays_south_first() -> None:
+    array = smooth((1, 1, 6, 8))
+    north = cubes.resample_spatial(cases.cube(array), resolution=20, method="average")
+    south = cubes.resample_spatial(cases.cube(array).isel(y=slice(None, None, -1)), resolution=20, method="average")
+    assert south.y.values[0] < south.y.values[-1]
+    np.testing.assert_allclose(south.isel(y=slice(None, None, -1)), north, rtol=1e-6)
+    warped = cubes.resample_spatial(cases.cube(array).isel(y=slice(None, None, -1)), resolution=5)
+    plain = cubes.resample_spatial(cases.cube(array), resolution=5)
+    np.testing.assert_allclose(warped.isel(y=slice(None, None, -1)), plain)
+
+
+def test_a_cube_is_brought_to_the_grid_of_another() -> None:
+    cube = cases.cube(smooth((1, 1, 20, 20)), {"y": 7})
+    target = cube.isel(t=0, bands=0, y=slice(4, 12), x=slice(3, 9))
+    result = cubes.resample_cube_spatial(cube, target)
+    np.testing.assert_array_equal(result, cube.values[:, :, 4:12, 3:9])
+    np.testing.assert_array_equal(result.x, target.x)
+
+
+def test_other_orders_of_dimensions_are_kept() -> None:
+    cube = cases.cube(smooth((2, 1, 20, 20)), {"y": 7}).transpose("x", "t", "y", "bands")
+    result = cubes.resample_spatial(cube, resolution=20, method="average")
+    assert result.dims == cube.dims
+    assert result.shape == (10, 2, 10, 1)
+
+
+def test_bad_arguments_are_named() -> None:
+    cube = cases.cube()
+    with pytest.raises(exceptions.ProcessParameterInvalid, match=r"method.*'nearest'"):
+        cubes.resample_spatial(cube, resolution=5, method="nearest")
+    with pytest.raises(exceptions.ProcessParameterInvalid, match=r"resolution.*-1"):
+        cubes.resample_spatial(cube, resolution=-1)
+    with pytest.raises(exceptions.CRSInvalid, match="nonsense"):
+        cubes.resample_spatial(cube, projection="nonsense")
+    with pytest.raises(exceptions.DimensionMissing):
+        cubes.resample_spatial(cube.isel(x=0, drop=True), resolution=5)
+    with pytest.raises(exceptions.CRSInvalid, match="no CRS"):
+        cubes.resample_spatial(cube.drop_vars("spatial_ref"), projection=4326)
+    uneven = cube.assign_coords(x=cube.x.values + np.arange(8.0) ** 2)
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="evenly"):
+        cubes.resample_spatial(uneven, resolution=5)
+    assert isinstance(cube, xr.DataArray)
