@@ -22,6 +22,7 @@ from .request import Band, Request
 
 NETCDF = (".nc", ".nc4", ".cdf")
 ZARR = (".zgroup", ".zmetadata", "zarr.json")
+BAND_ORDER = "openeo_bands"  # the attribute of a store that lists the variables in their order
 _AXES = {"temporal": "t", "bands": "bands", "y": "y", "x": "x"}
 
 
@@ -113,7 +114,7 @@ def _open(path: Path) -> Opened:
         raise FileContentInvalid(f"{path} is no raster cube: its dimensions are {tuple(map(str, data.dims))}")
     renamed = {names_of["x"]: "x", names_of["y"]: "y", **dict.fromkeys(temporal, "t"), **dict.fromkeys(along, "bands")}
     data = data.rename({old: new for old, new in renamed.items() if old != new})
-    variables = tuple(str(name) for name, one in data.data_vars.items() if {"x", "y"} <= set(one.dims))
+    variables = _ordered(path, data, [str(n) for n, one in data.data_vars.items() if {"x", "y"} <= set(one.dims)])
     more = {str(d) for name in variables for d in data[name].dims} - set(_AXES.values())
     if not variables or more:
         reason = (
@@ -131,6 +132,14 @@ def _open(path: Path) -> Opened:
     labels = [str(label) for label in dimensions.labels(data[variables[0]], "bands")]
     bands = tuple(Band(n, (str(common[i]) or None) if common is not None else None) for i, n in enumerate(labels))
     return Opened(path, data, variables, bands, True)
+
+
+def _ordered(path: Path, data: xr.Dataset, names: list[str]) -> tuple[str, ...]:
+    """The variables in the order of the file; a zarr store has none, unless its attributes say it."""
+    said = np.atleast_1d(data.attrs.get(BAND_ORDER, [])).tolist()
+    if sorted(said) == sorted(names):
+        return tuple(said)
+    return tuple(sorted(names) if path.is_dir() else names)
 
 
 def _decoded(path: Path) -> xr.Dataset:

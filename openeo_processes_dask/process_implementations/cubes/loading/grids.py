@@ -145,17 +145,28 @@ def coordinates(grid: GeoBox) -> dict[str, Any]:
 
 
 def regular(y: np.ndarray, x: np.ndarray, crs: pyproj.CRS | None) -> GeoBox | None:
-    """The grid of evenly spaced centres of pixels; None if they are not even, or fewer than two."""
-    steps = []
-    for values in (y, x):
-        if len(values) < 2:
-            return None
-        step = (float(values[-1]) - float(values[0])) / (len(values) - 1)
-        if not step or np.abs(np.diff(values.astype("float64")) - step).max() > 1e-2 * abs(step):
-            return None
-        steps.append(step)
-    corner = Affine(steps[1], 0, float(x[0]) - steps[1] / 2, 0, steps[0], float(y[0]) - steps[0] / 2)
+    """The grid of evenly spaced centres of pixels, None if they are not even.
+
+    A single row or column is as high or wide as the pixels are in the other direction; a single pixel has no size.
+    """
+    down, across = _step(y), _step(x)
+    if len(y) == 1 and across:
+        down = -abs(across)
+    if len(x) == 1 and down:
+        across = abs(down)
+    if not down or not across:
+        return None
+    corner = Affine(across, 0, float(x[0]) - across / 2, 0, down, float(y[0]) - down / 2)
     return GeoBox((len(y), len(x)), corner, None if crs is None else crs.to_wkt())
+
+
+def _step(values: np.ndarray) -> float | None:
+    """The distance of evenly spaced values; None if there is no such distance."""
+    if len(values) < 2:
+        return None
+    step = (float(values[-1]) - float(values[0])) / (len(values) - 1)
+    even = step and np.abs(np.diff(values.astype("float64")) - step).max() <= 1e-2 * abs(step)
+    return step if even else None
 
 
 def masked(cube: xr.DataArray, grid: GeoBox, polygons: Sequence[shapely.Geometry], fill: Any) -> xr.DataArray:

@@ -1,0 +1,199 @@
+"""Cubes as netCDF and zarr: one variable for each band, CF names, coordinates as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import h5netcdf
+import numpy as np
+import xarray as xr
+import zarr
+
+from openeo_processes_dask import dimensions
+from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable
+
+from ..loading.arrays import BAND_ORDER
+from ..loading.layers import storable
+from . import stream
+
+TILE = 512  # most rows and columns of a block in the file
+MOST = 2**22  # most values of a block in the file
+MAPPING = "spatial_ref"
+
+
+@dataclass(frozen=True)
+class Variables:
+    """A cube as variables: one for each band, or one where there are no bands."""
+
+    cube: xr.DataArray
+    names: tuple[str, ...]
+    axis: int | None  # of the bands among the cube's dimensions
+    nodata: float | int | None
+    common_names: tuple[str, ...]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The dimensions of a variable."""
+        return tuple(str(d) for i, d in enumerate(self.cube.dims) if i != self.axis)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a variable."""
+        return tuple(size for i, size in enumerate(self.cube.shape) if i != self.axis)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The shape of a block in the file: the cube's, cut evenly where it is large."""
+        sizes = []
+        most = MOST
+        for i, name in reversed(list(enumerate(self.cube.dims))):
+            if i == self.axis:
+                continue
+            size = self.cube.shape[i] if self.cube.chunks is None else max(self.cube.chunks[i])
+            limit = min(TILE, most) if dimensions.role(self.cube, str(name)) in ("x", "y") else most
+            size = math.ceil(size / math.ceil(size / max(limit, 1)))
+            most = max(most // size, 1)
+            sizes.append(size)
+        return tuple(reversed(sizes))
+
+    def attributes(self, index: int) -> dict[str, Any]:
+        """The attributes of a variable, but for its no-data value."""
+        own = {k: v for k, v in self.cube.attrs.items() if k not in ("nodata", "_FillValue", "missing_value", "crs")}
+        own["long_name"] = self.names[index]
+        if self.common_names and self.common_names[index]:
+            own[dimensions.COMMON_NAME] = self.common_names[index]
+        if MAPPING in self.cube.coords:
+            own["grid_mapping"] = MAPPING
+        if self.cube.dtype == bool:
+            own["dtype"] = "bool"  # how xarray marks what is stored as bytes
+        return storable_attributes(own)
+
+    @property
+    def stored(self) -> np.dtype:
+        """The type of the values in the file."""
+        return np.dtype("int8") if self.cube.dtype == bool else np.dtype(self.cube.dtype)
+
+
+def variables(cube: xr.DataArray, format: str) -> Variables:
+    """The variables of a cube.
+
+    Raises
+    ------
+    FormatUnsuitable
+        If it holds values that are no numbers, or bands without distinct names.
+    """
+    if cube.dtype.kind not in "biuf":
+        raise FormatUnsuitable(f"{format} cannot hold values of type {cube.dtype} here: only numbers and truth values")
+    found = dimensions.of_role(cube, "bands")[:1]
+    names = tuple(str(label).replace("/", "-") for label in dimensions.labels(cube, found[0])) if found else ()
+    clash = {str(name) for name in (*cube.dims, *cube.coords)} & set(names)
+    if len(set(names)) < len(names) or clash or "" in names:
+        raise FormatUnsuitable(f"{format} names variables by bands, which must be distinct and no dimensions: {names}")
+    common = ()
+    if found and dimensions.COMMON_NAME in cube.coords and cube.coords[dimensions.COMMON_NAME].dims == found:
+        common = tuple(map(str, cube.coords[dimensions.COMMON_NAME].values))
+    nodata = math.nan if cube.dtype.kind == "f" else storable(dimensions.nodata(cube), cube.dtype)
+    axis = cube.dims.index(found[0]) if found else None
+    return Variables(cube, names or (str(cube.name or "data"),), axis, nodata, common)
+
+
+def write_netcdf(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
+    """Write a netCDF file, and look whether it is complete."""
+    coordinates(made).to_netcdf(path, engine="h5netcdf")
+    packing = {"compression": "gzip", "compression_opts": options["compression"], "shuffle": True}
+    with h5netcdf.File(path, "a") as file:
+        targets = []
+        for index, name in enumerate(made.names):
+            more: dict[str, Any] = {"chunks": made.blocks} if made.dims else {}
+            more |= packing if options["compression"] and made.dims else {}
+            target = file.create_variable(name, made.dims, made.stored, fillvalue=made.nodata, **more)
+            target.attrs.update(made.attributes(index))
+            targets.append(target)
+        _fill(made, targets, path)
+    _check(made, path, "h5netcdf")
+
+
+def write_zarr(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
+    """Write a zarr 3 store, and look whether it is complete."""
+    dataset = coordinates(made)
+    packing = {"compressors": None} if options["compression"] == "none" else {}
+    for index, name in enumerate(made.names):
+        # never computed: it stands for the shape and type that xarray lays out
+        empty = da.zeros(made.shape, chunks=-1, dtype=made.stored)
+        dataset[name] = xr.Variable(made.dims, empty, made.attributes(index))
+        dataset[name].encoding = {"chunks": made.blocks, "_FillValue": made.nodata, **packing}
+        if made.nodata is None:
+            del dataset[name].encoding["_FillValue"]
+    dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, safe_chunks=False)
+    group = zarr.open_group(path, mode="r+")
+    _fill(made, [group[name] for name in made.names], path)
+    _check(made, path, "zarr")
+
+
+def coordinates(made: Variables) -> xr.Dataset:
+    """A dataset of the coordinates alone, named in the way of CF."""
+    cube = made.cube
+    bands = () if made.axis is None else (cube.dims[made.axis],)
+    kept = {n: c.variable.copy(deep=False) for n, c in cube.coords.items() if not set(c.dims) & set(bands)}
+    for name, one in kept.items():
+        if one.dtype.kind == "O" and not all(isinstance(v, str) for v in np.ravel(one.values)):
+            raise FormatUnsuitable(f"the labels of {name} can be written to no file: {one.values[:3]!r}")
+        one.attrs = storable_attributes({**one.attrs, **_cf(cube, str(name))})
+        one.encoding = {}
+    # a zarr store has no order of its own
+    return xr.Dataset(coords=kept, attrs={"Conventions": "CF-1.10", BAND_ORDER: list(made.names)})
+
+
+def storable_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Those attributes that files can hold: texts, numbers and lists of one of them; truth values as numbers."""
+    kept: dict[str, Any] = {}
+    for name, value in attributes.items():
+        value = int(value) if isinstance(value, (bool, np.bool_)) else value
+        simple = isinstance(value, (str, int, float, np.number))
+        if not simple and isinstance(value, (list, tuple, np.ndarray)) and len(np.shape(value)) == 1 and len(value):
+            simple = np.asarray(value).dtype.kind in "iuf" or all(isinstance(v, str) for v in value)
+        if simple:
+            kept[str(name)] = value
+    return kept
+
+
+def _cf(cube: xr.DataArray, name: str) -> dict[str, str]:
+    role = dimensions.role(cube, name) if name in cube.dims else "other"
+    if role == "temporal":
+        is_time = cube[name].dtype.kind == "M"
+        return {dimensions.ROLE: role, **({"standard_name": "time", "axis": "T"} if is_time else {})}
+    crs = dimensions.crs(cube)
+    if role not in ("x", "y") or crs is None:
+        return {}
+    axes = {axis.get("axis"): axis for axis in crs.cs_to_cf()}
+    return {k: v for k, v in axes.get(role.upper(), {}).items() if k in ("axis", "standard_name", "units")}
+
+
+def _fill(made: Variables, targets: list[Any], path: Path) -> None:
+    written = 0
+
+    def write(where: stream.Where, block: np.ndarray) -> None:
+        nonlocal written
+        bands = slice(0, 1) if made.axis is None else where[made.axis]
+        inside = tuple(one for i, one in enumerate(where) if i != made.axis)
+        for place, index in enumerate(range(bands.start, bands.stop)):
+            values = block if made.axis is None else block.take(place, made.axis)
+            targets[index][inside] = values.astype(made.stored, copy=False)
+        written += block.size
+
+    stream.each_block(made.cube.data, write, f"writing {path.name}")
+    if written != made.cube.size:
+        raise FileContentInvalid(f"{path.name} is incomplete: {written} of {made.cube.size} values were written")
+
+
+def _check(made: Variables, path: Path, engine: Any) -> None:
+    options = {"consolidated": False} if engine == "zarr" else {}
+    with xr.open_dataset(path, engine=engine, mask_and_scale=False, chunks=None, **options) as found:
+        for name in made.names:
+            if found[name].shape != made.shape or found[name].dtype not in (made.stored, made.cube.dtype):
+                raise FileContentInvalid(f"{path.name} was not written as it was meant: {found[name]}")
