@@ -1,0 +1,72 @@
+"""A plugin of asv: results carry a label of the target, and `asv run` measures the checkout it is started in."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from . import target
+
+
+def setup() -> None:
+    """Called by asv, which imports this module as a plugin; benchmarks that asv discovers never call it."""
+    # asv itself is imported here, because environments that it builds have only its runner.
+    from asv import environment, util
+
+    _label_every_environment(environment.Environment)
+
+    class Here(environment.Environment):
+        """The Python that runs asv, with the code as it lies here; results belong to the commit checked out.
+
+        asv's own "existing" environment saves results only when it is told a commit, and puts the interpreter's path
+        into file names.
+        """
+
+        tool_name = "here"
+        matches_python_fallback = False
+
+        def __init__(self, conf: Any, python: str, requirements: Any, tagged_env_vars: Any):
+            self._executable = sys.executable
+            self._requirements: dict[str, str] = {}
+            super().__init__(conf, "{}.{}".format(*sys.version_info[:2]), {}, tagged_env_vars)
+            self._global_env_vars.pop("ASV_ENV_DIR")
+
+        @property
+        def installed_commit_hash(self) -> str:
+            return util.check_output([util.which("git"), "rev-parse", "HEAD"], dots=False).strip()
+
+        def can_install_project(self) -> bool:
+            return False  # so that asv refuses ranges of commits: there is one, the one checked out
+
+        def check_presence(self) -> bool:
+            return True
+
+        def create(self) -> None: ...
+
+        def _setup(self) -> None: ...
+
+        def install_project(self, conf: Any, repo: Any, commit_hash: str | None = None) -> None: ...
+
+        def run(self, args: list[str], **options: Any) -> Any:
+            return util.check_output([self._executable, *args], **options)
+
+
+def _label_every_environment(environment: type) -> None:
+    """Give each environment the target's label as a variable that does not take part in building (`env_nobuild`).
+
+    It becomes part of the names of results, so that runs on several clusters do not overwrite each other, and an
+    axis of the published page. A matrix in asv.conf.json could not do that: it would run each label on whichever
+    target there is, and asv ignores it for environments that exist already.
+    """
+    original: Callable[..., None] = environment.__init__  # type: ignore[misc]
+
+    @functools.wraps(original)
+    def labelled(self: Any, conf: Any, python: str, requirements: Any, tagged_env_vars: Any) -> None:
+        # As a process that gets the label from its environment, so that names do not change within a run.
+        tagged = {**tagged_env_vars, ("nobuild", target.LABEL): os.environ.get(target.LABEL) or target.label()}
+        original(self, conf, python, requirements, tagged)
+
+    environment.__init__ = labelled  # type: ignore[misc]

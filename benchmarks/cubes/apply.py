@@ -1,0 +1,68 @@
+"""Benchmarks of process_implementations.cubes.apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension
+
+from ..suite import Suite
+
+DATA = {"from_parameter": "data"}
+DIFFERENCE_FROM_MEAN = {
+    "process_graph": {
+        "mean": {"process_id": "mean", "arguments": {"data": DATA}},
+        "difference": {
+            "process_id": "subtract",
+            "arguments": {"x": DATA, "y": {"from_node": "mean"}},
+            "result": True,
+        },
+    }
+}
+
+
+def _chain(nodes: int) -> dict[str, Any]:
+    """A child process that adds one as often as it has nodes."""
+    graph: dict[str, Any] = {}
+    value: dict[str, str] = {"from_parameter": "x"}
+    for number in range(nodes):
+        graph[f"add{number}"] = {"process_id": "add", "arguments": {"x": value, "y": 1}}
+        value = {"from_node": f"add{number}"}
+    graph[value["from_node"]]["result"] = True
+    return {"process_graph": graph}
+
+
+class Apply(Suite):
+    """A child process of so many nodes: one task per chunk, however many they are."""
+
+    measures = (apply,)
+    params = ([1, 5, 50],)
+    param_names = ("nodes",)
+
+    def build(self, nodes: int) -> xr.DataArray:
+        return apply(self.cube, _chain(nodes))
+
+    def expected(self, nodes: int) -> np.ndarray:
+        return self.cube.data + nodes
+
+
+class ApplyDimension(Suite):
+    """Over bands, which lie in one chunk: no block meets another."""
+
+    measures = (apply_dimension,)
+    dimension = "bands"
+
+    def build(self) -> xr.DataArray:
+        return apply_dimension(self.cube, DIFFERENCE_FROM_MEAN, self.dimension)
+
+    def expected(self) -> Any:
+        return self.cube - self.cube.mean(self.dimension)
+
+
+class ApplyDimensionAcrossChunks(ApplyDimension):
+    """Over time, which lies in several chunks: they are brought together first."""
+
+    dimension = "t"

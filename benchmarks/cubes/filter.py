@@ -1,0 +1,51 @@
+"""Benchmarks of process_implementations.cubes.filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from openeo_processes_dask.process_implementations.cubes.filter import filter_bands, filter_bbox, filter_temporal
+
+from ..suite import Suite
+
+
+class FilterBands(Suite):
+    """Two of four bands, which lie in one chunk."""
+
+    measures = (filter_bands,)
+
+    def build(self) -> xr.DataArray:
+        return filter_bands(self.cube, ["B08", "B04"])
+
+    def expected(self) -> Any:
+        return self.cube.sel(bands=["B08", "B04"])
+
+
+class FilterBbox(Suite):
+    """The middle half of the rows and columns: a box that cuts chunks."""
+
+    measures = (filter_bbox,)
+
+    def build(self) -> xr.DataArray:
+        y, x = self.cube.y.values, self.cube.x.values
+        quarter = len(x) // 4
+        box = {"west": x[quarter], "east": x[-quarter - 1], "south": y[-quarter - 1], "north": y[quarter]}
+        return filter_bbox(self.cube, {**{side: float(at) for side, at in box.items()}, "crs": 32632})
+
+    def expected(self) -> Any:
+        quarter = self.cube.sizes["x"] // 4
+        return self.cube[..., quarter:-quarter, quarter:-quarter]
+
+
+class FilterTemporal(Suite):
+    """February, which cuts a chunk."""
+
+    measures = (filter_temporal,)
+
+    def build(self) -> xr.DataArray:
+        return filter_temporal(self.cube, ["2023-02-01", "2023-03-01"])
+
+    def expected(self) -> Any:
+        return self.cube.sel(t="2023-02")

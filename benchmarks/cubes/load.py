@@ -1,0 +1,60 @@
+"""Benchmarks of process_implementations.cubes.load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import rasterio
+import xarray as xr
+
+from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
+
+from .. import examples
+from ..suite import Suite
+
+BANDS = ["B04", "B08"]
+
+
+class _Loading(Suite):
+    """Two bands of all dates of the scene."""
+
+    def inputs(self) -> None:
+        self.scene = examples.scene(self.size)
+
+    def expected(self) -> Any:
+        return np.stack([[self.layer(f"{moment:%Y-%m-%d}", band) for band in BANDS] for moment in self.scene.moments])
+
+    def layer(self, date: str, band: str) -> np.ndarray:
+        with rasterio.open(self.scene.files[date, band]) as file:
+            return file.read(1)
+
+
+class LoadCollection(_Loading):
+    """From a folder of cloud-optimized GeoTIFFs."""
+
+    measures = (load_collection,)
+
+    def build(self) -> xr.DataArray:
+        return load_collection(str(self.scene.cogs), None, None, BANDS)
+
+
+class LoadStac(_Loading):
+    """From a static STAC catalogue."""
+
+    measures = (load_stac,)
+
+    def build(self) -> xr.DataArray:
+        return load_stac(str(self.scene.catalog), None, None, BANDS)
+
+
+class LoadStacOfASmallBox(LoadStac):
+    """The middle tenth of rows and columns: what is read should be in proportion."""
+
+    def build(self) -> xr.DataArray:
+        return load_stac(str(self.scene.catalog), self.scene.extent(0.1), None, BANDS)
+
+    def expected(self) -> Any:
+        built = self.build()
+        whole = load_stac(str(self.scene.catalog), None, None, BANDS)
+        return whole.sel(y=built.y, x=built.x).compute(scheduler="threads")

@@ -1,0 +1,45 @@
+"""Benchmarks of process_implementations.cubes.resample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import xarray as xr
+
+from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial, resample_spatial
+
+from ..suite import Suite
+
+
+class ResampleSpatial(Suite):
+    """Averages of two by two pixels: a whole factor on the same grid."""
+
+    measures = (resample_spatial,)
+
+    def build(self) -> xr.DataArray:
+        return resample_spatial(self.cube, resolution=20, method="average")
+
+    def expected(self) -> Any:
+        return self.cube.coarsen(y=2, x=2).mean()
+
+
+class ResampleSpatialToAnotherCrs(Suite):
+    """Another projection, bilinear: every block needs parts of its neighbours."""
+
+    measures = (resample_spatial,)
+
+    def build(self) -> xr.DataArray:
+        return resample_spatial(self.cube, resolution=10, projection=3035, method="bilinear")
+
+
+class ResampleCubeSpatial(Suite):
+    """To a grid that lies half a pixel beside, nearest pixel."""
+
+    measures = (resample_cube_spatial,)
+
+    def inputs(self) -> None:
+        self.cube = self.input()
+        self.target = self.cube.assign_coords(y=self.cube.y.values - 5, x=self.cube.x.values + 5)
+
+    def build(self) -> xr.DataArray:
+        return resample_cube_spatial(self.cube, self.target)

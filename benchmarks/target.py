@@ -1,0 +1,248 @@
+"""Where suites run: at the scheduler that DASK_SCHEDULER names, or on a small cluster inside this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import distributed
+from distributed.comm.core import connect as open_comm
+from distributed.security import Security
+
+ADDRESS = "DASK_SCHEDULER"
+LABEL = "OPENEO_BENCHMARKS_TARGET"
+SIZE = "OPENEO_BENCHMARKS_SIZE"
+CHECKED = "OPENEO_BENCHMARKS_CHECKED"
+EMBEDDED = "embedded"
+EXTERNAL = "external"
+PACKAGE = "openeo_processes_dask"
+PATIENCE = 5.0  # seconds until an address that nobody answers at is given up
+PATIENCE_FOR_WORKERS = 20.0
+
+# What comes of reading another server's answer as lengths and pickles.
+GIBBERISH = (EOFError, MemoryError, OverflowError, TypeError, AttributeError, KeyError, ImportError)
+
+
+class TargetError(RuntimeError):
+    """The target cannot be used: says which one, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a process would run: the package's code by its hash, and the Python it would run in."""
+
+    hash: str | None
+    python: str
+    stale: bool = False  # files were changed after the process had imported them
+
+
+def address() -> str | None:
+    """The address that DASK_SCHEDULER holds, if it holds one."""
+    return os.environ.get(ADDRESS, "").strip() or None
+
+
+def label() -> str:
+    """A short name of the target, to store results under; never its address, which would be published.
+
+    Raises
+    ------
+    TargetError
+        If OPENEO_BENCHMARKS_TARGET holds anything but a short name.
+    """
+    name = os.environ.get(LABEL, "").strip() or (EXTERNAL if address() else EMBEDDED)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
+        raise TargetError(f"{LABEL} is a name of at most 31 letters and digits, not {name!r}: it is published")
+    size = os.environ.get(SIZE, "default")
+    return name if size == "default" else f"{name}_{size}"
+
+
+def connect() -> distributed.Client:
+    """The client of this process: the same at each call, and a new one in a forked process.
+
+    Raises
+    ------
+    TargetError
+        If nobody answers at the address, if no worker comes, or if workers would run other code than lies here.
+    """
+    forget_address_as_scheduler()
+    return _connected(os.getpid(), address())
+
+
+def connected() -> bool:
+    """Whether this process has a client already."""
+    return _connected.cache_info().currsize > 0
+
+
+def close() -> None:
+    """Close the client of this process, and its cluster if that is embedded."""
+    if connected():
+        client = connect()
+        cluster = client.cluster
+        client.close()
+        if cluster is not None:
+            cluster.close()
+    _connected.cache_clear()
+
+
+def forget_address_as_scheduler() -> None:
+    """Undo what dask makes of DASK_SCHEDULER.
+
+    Every variable that begins with DASK_ becomes a setting, so that `scheduler` is an address where dask expects
+    a word such as "threads", and each computation without a client fails.
+    """
+    if "://" in str(dask.config.get("scheduler", None)):
+        dask.config.set(scheduler=None)
+
+
+@functools.lru_cache(maxsize=1)
+def _connected(process: int, where: str | None) -> distributed.Client:
+    if where is None:
+        return distributed.Client(_cluster_of_threads())
+    reach(where)
+    client = distributed.Client(where, timeout=PATIENCE)
+    try:
+        wait_for_worker(client, where)
+        check_code(client, where)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _cluster_of_threads() -> distributed.LocalCluster:
+    """Two workers in this process: started in a moment, and enough of them that something may move between them."""
+    threads = max(1, dask.system.CPU_COUNT // 2)
+    # Each worker would take the memory of the whole process for its own, so none is given a limit.
+    return distributed.LocalCluster(
+        processes=False, n_workers=2, threads_per_worker=threads, memory_limit=0, dashboard_address=None
+    )
+
+
+@contextlib.contextmanager
+def cluster_of_processes() -> Iterator[str]:
+    """The address of a cluster of worker processes on this machine, which is closed at the end."""
+    forget_address_as_scheduler()
+    with distributed.LocalCluster(processes=True, dashboard_address=None, host="127.0.0.1") as cluster:
+        yield cluster.scheduler_address
+
+
+def reach(where: str) -> None:
+    """Find a scheduler at an address.
+
+    Raises
+    ------
+    TargetError
+        If nothing answers there in a few seconds, or something that is no scheduler.
+    """
+    # A Client that fails to connect needs ten more seconds to close itself, so a bare connection comes first.
+    try:
+        identity = asyncio.run(asyncio.wait_for(_identity(where), PATIENCE + 1))
+    except (*GIBBERISH, OSError, ValueError) as error:
+        reason = "what answers there is something else" if isinstance(error, GIBBERISH) else str(error)
+        reason = reason or f"no word in {PATIENCE:.0f} s"
+        raise TargetError(f"no scheduler answers at {where} ({reason}): start one, or unset {ADDRESS}") from None
+    if not str(identity.get("type", "")).endswith("Scheduler"):
+        raise TargetError(
+            f"{where} is no scheduler but a {identity.get('type')}: {ADDRESS} wants a scheduler's address"
+        )
+
+
+async def _identity(where: str) -> dict[str, Any]:
+    comm = await open_comm(where, timeout=PATIENCE, **Security().get_connection_args("client"))
+    try:
+        await comm.write({"op": "identity", "reply": True})
+        answer = await comm.read()
+    finally:
+        comm.abort()
+    return answer if isinstance(answer, dict) else {}
+
+
+def wait_for_worker(client: distributed.Client, where: str) -> None:
+    """Wait until the scheduler has a worker.
+
+    Raises
+    ------
+    TargetError
+        If none comes.
+    """
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_FOR_WORKERS)
+    except TimeoutError:
+        raise TargetError(
+            f"the scheduler at {where} has had no worker for {PATIENCE_FOR_WORKERS:.0f} s:"
+            f" start one with `dask worker {where}`"
+        ) from None
+
+
+def check_code(client: distributed.Client, where: str) -> None:
+    """Compare the package's code here with that on the scheduler and on each worker.
+
+    Raises
+    ------
+    TargetError
+        If one of them would run other code: a number measured there would not be this code's.
+    """
+    here = local_code()
+    if os.environ.get(CHECKED) == f"{here.hash} {where}":  # by the process that started this one
+        return
+    there = {"the scheduler": client.run_on_scheduler(code_reader())}
+    there |= {f"worker {name}": code for name, code in client.run(code_reader()).items()}
+    for who, found in there.items():
+        code = Code(**found)
+        if code.hash is None:
+            raise TargetError(f"{who} cannot import {PACKAGE}: install this checkout there, and start it again")
+        if code.python != here.python:
+            raise TargetError(f"{who} runs Python {code.python}, here it is {here.python}: they must be the same")
+        if code.hash != here.hash:
+            raise TargetError(
+                f"{who} runs other code of {PACKAGE} ({code.hash}) than lies here ({here.hash}):"
+                " install this checkout there, and start it again"
+            )
+        if code.stale:
+            raise TargetError(f"{who} imported {PACKAGE} before its files were changed: start it again")
+
+
+def local_code() -> Code:
+    """The code that this process would run."""
+    return Code(**code_reader()())
+
+
+def code_reader() -> Callable[[], dict[str, Any]]:
+    """A function for schedulers and workers that says which code they would run.
+
+    Remote workers do not have this package of benchmarks. A function inside a function cannot be found by name and
+    so is pickled with its code.
+    """
+
+    def read() -> dict[str, Any]:
+        import hashlib
+        import importlib.util
+        import pathlib
+        import platform
+        import sys
+
+        import psutil
+
+        name = "openeo_processes_dask"
+        python = ".".join(platform.python_version_tuple()[:2])
+        found = importlib.util.find_spec(name)
+        if found is None or not found.submodule_search_locations:
+            return {"hash": None, "python": python}
+        folder = pathlib.Path(next(iter(found.submodule_search_locations)))
+        files = sorted(folder.rglob("*.py"))
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+        newest = max(file.stat().st_mtime for file in files)
+        imported = any(module.startswith(name + ".") for module in sys.modules)
+        stale = imported and newest > psutil.Process().create_time()
+        return {"hash": digest.hexdigest()[:12], "python": python, "stale": stale}
+
+    return read
