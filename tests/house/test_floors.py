@@ -22,14 +22,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 def imported(path: Path) -> set[str]:
     found: set[str] = set()
+    package = (NAME, *path.relative_to(PACKAGE).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level <= 1, f"{path}: relative imports stay in their folder"
-            if node.level:
-                continue
-            found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *([node.module] if node.module else [])))
+            found |= {module} | {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 
