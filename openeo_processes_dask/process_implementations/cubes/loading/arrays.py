@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 from dask.base import tokenize
 
-from openeo_processes_dask import dimensions
+from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid, FileNotFound, LabelNotAvailable
 
-from . import chunking, grids, names
+from . import chunking, coverage, names
 from .layers import storable
 from .request import Band, Request
 
@@ -220,15 +220,12 @@ def _labelled(
     coordinates["bands"] = xr.Variable("bands", [band.name for band in chosen])
     if any(band.common_name for band in chosen):
         coordinates[dimensions.COMMON_NAME] = xr.Variable("bands", [band.common_name or "" for band in chosen])
-    grid = grids.regular(data["y"].values, data["x"].values, crs)
-    if grid is not None:
-        coordinates |= {k: v for k, v in grids.coordinates(grid).items() if k == "spatial_ref"}
+    if crs is not None:
+        coordinates["spatial_ref"] = coverage.mapping(crs)
     attributes = {} if nodata is None or nodata != nodata else {"nodata": nodata}
     cube = xr.DataArray(values if "t" in axes else values[0], coordinates, axes, attrs=attributes)
     if polygons:
-        if grid is None:
-            raise FileContentInvalid("polygons can be cut out of evenly spaced pixels only")
-        cube = grids.masked(cube, grid, polygons, nodata)
+        cube = coverage.masked(cube, grids.of(cube), polygons, nodata)
     for name, role in (("t", "temporal"), ("bands", "bands"), ("y", "y"), ("x", "x")):
         cube = dimensions.with_role(cube, name, role) if name in cube.dims else cube
     return cube.rename(None)

@@ -11,7 +11,7 @@ import numpy as np
 
 SMALL = 16 * 2**20  # bytes; dates are put together until blocks are as large as this
 FEWEST = 4  # as long as there are at least so many blocks, one for each core of a small machine
-STRIPS = 256  # pixels: files in strips or in tiles smaller than this are cut at multiples of it
+SMALLEST = 256  # rows and columns: blocks of files that are smaller are taken together
 
 Chunks = tuple[tuple[int, ...], ...]
 
@@ -25,8 +25,8 @@ def chunks(
     """Sizes of the blocks of a cube of dates, bands, rows and columns; all bands lie together.
 
     One date is one block, unless that is more than dask's `array.chunk-size`: then rows and columns are cut, at
-    multiples of the file's blocks. Where one date is little, several lie together, but never so many that fewer
-    than four blocks are left.
+    multiples of the file's blocks. Where one date is little, several lie together, but not so many that fewer than
+    four blocks are left. Files whose blocks hold several dates keep them together.
 
     Args
     ----
@@ -38,11 +38,11 @@ def chunks(
     dates, bands, rows, columns = shape
     limit = dask.utils.parse_bytes(dask.config.get("array.chunk-size"))
     per_pixel = bands * itemsize
-    height, width = _tile(rows, columns, max(limit // per_pixel, 1), blocks[1:])
-    plane = max(min(height, rows) * min(width, columns) * per_pixel, 1)
+    deep = min(blocks[0], max(dates, 1))  # a block of the file is not read twice, so that many dates stay together
+    height, width = _tile(rows, columns, max(limit // (per_pixel * deep), 1), blocks[1:])
     pieces = math.ceil(rows / height) * math.ceil(columns / width)
-    together = max(min(SMALL // plane, dates * pieces // FEWEST, dates), 1)
-    together = max(together // blocks[0], 1) * blocks[0]  # a block of the file is never read twice
+    small = max(SMALL // max(height * width * per_pixel, 1), 1)
+    together = max(min(small, dates * pieces // FEWEST) // deep, 1) * deep
     return (
         _cut(dates, together, starts[0]),
         (bands,),
@@ -84,12 +84,12 @@ def is_gap(values: np.ndarray, nodata: float | int | None) -> np.ndarray | None:
 
 
 def _tile(rows: int, columns: int, most: int, block: Sequence[int]) -> tuple[int, int]:
-    """Height and width of a block of at most so many pixels, in multiples of the file's blocks."""
+    """Height and width of a piece of at most so many pixels, in multiples of the file's blocks."""
     if rows * columns <= most:
         return max(rows, 1), max(columns, 1)
-    high, wide = (size if STRIPS <= size < full else STRIPS for size, full in zip(block, (rows, columns), strict=True))
-    side = math.sqrt(most)
-    width = min(max(int(side) // wide, 1) * wide, columns)
+    high, wide = (math.ceil(SMALLEST / size) * size if size < SMALLEST else size for size in block)
+    # strips are as wide as the file, so cutting them lengthwise would read all of them again
+    width = columns if wide >= columns else min(max(math.isqrt(most) // wide, 1) * wide, columns)
     height = min(max(most // width // high, 1) * high, rows)
     return height, width
 

@@ -23,7 +23,7 @@ from rasterio.windows import Window
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.exceptions import FileContentInvalid
 
-from . import chunking, grids
+from . import chunking, coverage
 from .layers import Layer, is_remote, opened
 from .request import Band, Request
 
@@ -58,9 +58,9 @@ def cube(
     CRSInvalid
         If there is an area, but no CRS.
     """
-    whole = grids.common(layer.grid for layer in layers)
-    grid, polygons = grids.limited(whole, request, source)
-    reached = {one: grids.overlap(one, grid) for one in {layer.grid for layer in layers}}
+    whole = coverage.common(layer.grid for layer in layers)
+    grid, polygons = coverage.limited(whole, request, source)
+    reached = {one: coverage.overlap(one, grid) for one in {layer.grid for layer in layers}}
     layers = [layer for layer in layers if reached[layer.grid]]
     if not layers:
         raise request.nothing(source, "no image lies")
@@ -68,7 +68,7 @@ def cube(
     cells = _cells(layers, times, bands)
     gaps = bool(polygons) or _uncovered(cells, max(len(times), 1) * len(bands), grid)
     dtype, nodata = chunking.shared({(layer.dtype, layer.nodata) for layer in layers}, gaps)
-    row, column = grids.offset(grid, layers[0].grid) or (0, 0)
+    row, column = coverage.offset(grid, layers[0].grid) or (0, 0)
     shape = (max(len(times), 1), len(bands), *grid.shape)
     sizes = chunking.chunks(shape, dtype.itemsize, (1, *block), (0, row, column))
     values = _lazy(cells, grid, sizes, dtype, nodata)
@@ -87,14 +87,14 @@ def _cells(layers: Iterable[Layer], times: list[np.datetime64], bands: Sequence[
 
 def _uncovered(cells: dict[Any, list[Layer]], expected: int, grid: GeoBox) -> bool:
     """Whether there may be a pixel that no layer covers."""
-    covers = {one: grids.contains(one, grid) for one in {layer.grid for found in cells.values() for layer in found}}
+    covers = {one: coverage.contains(one, grid) for one in {layer.grid for found in cells.values() for layer in found}}
     return len(cells) < expected or not all(any(covers[layer.grid] for layer in found) for found in cells.values())
 
 
 def _labelled(
     values: da.Array, times: list[np.datetime64], bands: Sequence[Band], grid: GeoBox, polygons: Any, nodata: Any
 ) -> xr.DataArray:
-    coordinates = grids.coordinates(grid)
+    coordinates = coverage.coordinates(grid)
     coordinates["bands"] = xr.Variable("bands", [band.name for band in bands])
     if any(band.common_name for band in bands):
         coordinates[dimensions.COMMON_NAME] = xr.Variable("bands", [band.common_name or "" for band in bands])
@@ -106,8 +106,10 @@ def _labelled(
     else:
         cube = xr.DataArray(values[0], coordinates, ("bands", "y", "x"), attrs=attributes)
     if polygons:
-        cube = grids.masked(cube, grid, polygons, nodata)
-    return dimensions.with_role(cube, "bands", "bands").rename(None)
+        cube = coverage.masked(cube, grid, polygons, nodata)
+    for name in ("bands", "y", "x"):
+        cube = dimensions.with_role(cube, name, name)
+    return cube.rename(None)
 
 
 def _lazy(
@@ -152,8 +154,8 @@ def _blocks(cells: dict[Any, list[Layer]], grid: GeoBox, sizes: chunking.Chunks)
         by_date[date].append((band, cell))
     for j, rows in enumerate(_slices(sizes[2])):
         for k, columns in enumerate(_slices(sizes[3])):
-            part = grids.part(grid, rows.start, columns.start, rows.stop, columns.stop)
-            parts[j, k] = part, {one for one in grids_of_layers if grids.overlap(one, part)}
+            part = coverage.part(grid, rows.start, columns.start, rows.stop, columns.stop)
+            parts[j, k] = part, {one for one in grids_of_layers if coverage.overlap(one, part)}
     for i, dates in enumerate(_slices(sizes[0])):
         for (j, k), (part, reached) in parts.items():
             layers = tuple(
@@ -233,8 +235,8 @@ def _check(file: Any, layer: Layer, dtype: np.dtype) -> None:
     if stored != layer.dtype and not np.can_cast(stored, dtype):
         raise FileContentInvalid(f"{layer.called} holds {stored}, its catalogue says {layer.dtype}")
     there, said = file.transform, layer.grid.affine
-    same = file.shape == tuple(layer.grid.shape) and there.almost_equals(said, abs(said.a) * grids.SAME)
-    if not same or grids.different_crs(file.crs, layer.grid.crs):
+    same = file.shape == tuple(layer.grid.shape) and there.almost_equals(said, abs(said.a) * coverage.SAME)
+    if not same or coverage.different_crs(file.crs, layer.grid.crs):
         raise FileContentInvalid(
             f"{layer.called} has {file.shape} pixels from {tuple(there)[:6]} on in {file.crs}, its catalogue says "
             f"{tuple(layer.grid.shape)} from {tuple(said)[:6]} on in {layer.grid.crs}"
@@ -244,7 +246,7 @@ def _check(file: Any, layer: Layer, dtype: np.dtype) -> None:
 def _pieces(file: Any, layer: Layer, grid: GeoBox) -> Iterable[tuple[Any, np.ndarray, np.ndarray | None]]:
     """Where in the block a layer has pixels, their values and which of them are gaps."""
     nodata = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
-    if grid.crs != layer.grid.crs or grids.rotated(layer.grid):
+    if grid.crs != layer.grid.crs or coverage.rotated(layer.grid):
         yield _warped(file, layer, grid, nodata)
         return
     rows, columns = (_nearest(grid, layer.grid, axis) for axis in (0, 1))
@@ -253,7 +255,7 @@ def _pieces(file: Any, layer: Layer, grid: GeoBox) -> Iterable[tuple[Any, np.nda
     top, left = int(rows[1].min()), int(columns[1].min())
     window = Window(left, top, int(columns[1].max()) - left + 1, int(rows[1].max()) - top + 1)
     values = file.read(layer.index, window=window)
-    if values.shape != (len(rows[1]), len(columns[1])) or grids.offset(grid, layer.grid) is None:
+    if values.shape != (len(rows[1]), len(columns[1])) or coverage.offset(grid, layer.grid) is None:
         values = values[np.ix_(rows[1] - top, columns[1] - left)]
     where = (slice(rows[0][0], rows[0][-1] + 1), slice(columns[0][0], columns[0][-1] + 1))
     yield where, values, chunking.is_gap(values, nodata)

@@ -16,10 +16,11 @@ import zarr
 
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable
+from openeo_processes_dask.process_implementations.cubes.loading.arrays import BAND_ORDER
+from openeo_processes_dask.process_implementations.cubes.loading.layers import storable
 
-from ..loading.arrays import BAND_ORDER
-from ..loading.layers import storable
 from . import stream
+from .options import lone_name
 
 TILE = 512  # most rows and columns of a block in the file
 MOST = 2**22  # most values of a block in the file
@@ -94,12 +95,12 @@ def variables(cube: xr.DataArray, format: str) -> Variables:
     clash = {str(name) for name in (*cube.dims, *cube.coords)} & set(names)
     if len(set(names)) < len(names) or clash or "" in names:
         raise FormatUnsuitable(f"{format} names variables by bands, which must be distinct and no dimensions: {names}")
-    common = ()
+    common: tuple[str, ...] = ()
     if found and dimensions.COMMON_NAME in cube.coords and cube.coords[dimensions.COMMON_NAME].dims == found:
         common = tuple(map(str, cube.coords[dimensions.COMMON_NAME].values))
     nodata = math.nan if cube.dtype.kind == "f" else storable(dimensions.nodata(cube), cube.dtype)
     axis = cube.dims.index(found[0]) if found else None
-    return Variables(cube, names or (str(cube.name or "data"),), axis, nodata, common)
+    return Variables(cube, names or (lone_name(cube),), axis, nodata, common)
 
 
 def write_netcdf(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
@@ -192,7 +193,7 @@ def _fill(made: Variables, targets: list[Any], path: Path) -> None:
 
 
 def _check(made: Variables, path: Path, engine: Any) -> None:
-    options = {"consolidated": False} if engine == "zarr" else {}
+    options: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
     with xr.open_dataset(path, engine=engine, mask_and_scale=False, chunks=None, **options) as found:
         for name in made.names:
             if found[name].shape != made.shape or found[name].dtype not in (made.stored, made.cube.dtype):

@@ -13,12 +13,14 @@ import pystac
 import shapely
 import shapely.geometry
 import xarray as xr
+from odc.geo.geobox import GeoBox
 
-from openeo_processes_dask import dimensions
+from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.arguments import Box
+from openeo_processes_dask.exceptions import DimensionMissing, ProcessParameterInvalid
+from openeo_processes_dask.process_implementations.cubes.loading.layers import storable
 
-from ..loading import grids
-from ..loading.layers import storable
+from .options import lone_name
 
 EXTENSIONS = [
     "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -78,25 +80,25 @@ def _projection(cube: xr.DataArray) -> dict[str, Any]:
     if crs is not None:
         code = crs.to_authority()
         said = {"proj:code": ":".join(code)} if code else {"proj:code": None, "proj:wkt2": crs.to_wkt()}
-    if y is None or x is None:
-        return said
-    said["proj:shape"] = [cube.sizes[y], cube.sizes[x]]
-    grid = _grid(cube, y, x)
-    if grid is not None:
+    if y is not None and x is not None:
+        said["proj:shape"] = [cube.sizes[y], cube.sizes[x]]
+    if (grid := _grid(cube)) is not None:
         said["proj:transform"] = [float(v) for v in tuple(grid.affine)[:6]]
     return said
 
 
-def _grid(cube: xr.DataArray, y: str, x: str) -> Any:
-    """The grid with rows from north to south, as rasters are written."""
-    if y not in cube.coords or x not in cube.coords:
+def _grid(cube: xr.DataArray) -> GeoBox | None:
+    """The grid, with rows from north to south, as rasters are written; None if there is none."""
+    try:
+        y, _ = dimensions.require_spatial(cube)
+        return grids.of(cube.isel({y: slice(None, None, -1)}) if grids.of(cube).affine.e > 0 else cube)
+    except (DimensionMissing, ProcessParameterInvalid):
         return None
-    return grids.regular(np.sort(cube[y].values)[::-1], cube[x].values, dimensions.crs(cube))
 
 
 def _bbox(cube: xr.DataArray) -> list[float] | None:
-    y, x, crs = dimensions.y_dim(cube), dimensions.x_dim(cube), dimensions.crs(cube)
-    if y is None or x is None or crs is None or (grid := _grid(cube, y, x)) is None:
+    crs, grid = dimensions.crs(cube), _grid(cube)
+    if crs is None or grid is None:
         return None
     box = grid.boundingbox
     lonlat = Box(box.left, box.bottom, box.right, box.top, crs).to_crs(dimensions.parse_crs(4326))
@@ -105,7 +107,7 @@ def _bbox(cube: xr.DataArray) -> list[float] | None:
 
 def _bands(cube: xr.DataArray) -> list[dict[str, Any]]:
     bands = dimensions.of_role(cube, "bands")[:1]
-    names = [str(label) for label in dimensions.labels(cube, bands[0])] if bands else [str(cube.name or "data")]
+    names = [str(label) for label in dimensions.labels(cube, bands[0])] if bands else [lone_name(cube)]
     about: dict[str, Any] = {"data_type": "uint8" if cube.dtype == bool else cube.dtype.name}
     nodata = "nan" if cube.dtype.kind == "f" else storable(dimensions.nodata(cube), cube.dtype)
     if nodata is not None:

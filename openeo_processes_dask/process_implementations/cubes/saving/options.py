@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import xarray as xr
+
 from openeo_processes_dask.arguments import plain
 from openeo_processes_dask.exceptions import FormatUnsupported, ProcessParameterInvalid
 
@@ -88,6 +90,11 @@ FORMATS = {
         Format("Zarr", ".zarr", "application/vnd+zarr", {"compression": Option("zstd", ("zstd", "none"))}),
     )
 }
+
+
+def lone_name(cube: xr.DataArray) -> str:
+    """What the only band of a cube without a dimension of bands is called."""
+    return "data" if cube.name is None else str(cube.name)
 
 
 def named(name: Any) -> Format:

@@ -16,12 +16,12 @@ import rasterio.windows
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from openeo_processes_dask import dimensions
-from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable
+from openeo_processes_dask import dimensions, grids
+from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable, ProcessParameterInvalid
+from openeo_processes_dask.process_implementations.cubes.loading.layers import storable
 
-from ..loading import grids
-from ..loading.layers import storable
 from . import stream
+from .options import lone_name
 
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
 
@@ -59,10 +59,10 @@ def images(cube: xr.DataArray, format: str) -> Images:
     if y in cube.coords and cube.sizes[y] > 1 and cube[y].values[0] < cube[y].values[-1]:
         ordered = ordered.isel({y: slice(None, None, -1)})
     labels = _labels(cube, time[0]) if time else (None,)
-    names = tuple(str(b) for b in dimensions.labels(cube, bands[0])) if bands else (str(cube.name or "data"),)
+    names = tuple(str(b) for b in dimensions.labels(cube, bands[0])) if bands else (lone_name(cube),)
     shape = (len(labels), len(names), *ordered.shape[-2:])
     nodata = np.nan if cube.dtype.kind == "f" else storable(dimensions.nodata(cube), cube.dtype)
-    return Images(ordered.data.reshape(shape), labels, names, _grid(ordered, y, x, format), nodata)
+    return Images(ordered.data.reshape(shape), labels, names, _grid(ordered, format), nodata)
 
 
 def file_names(path: Path, labels: Sequence[Any]) -> list[Path]:
@@ -193,13 +193,11 @@ def _check(path: Path, made: Images) -> None:
                     raise FileContentInvalid(f"{path.name} is incomplete: tile {tile} of band {band} is missing")
 
 
-def _grid(cube: xr.DataArray, y: str, x: str, format: str) -> GeoBox:
-    if y not in cube.coords or x not in cube.coords:
-        raise FormatUnsuitable(f"{format} needs coordinates along {y} and {x}")
-    grid = grids.regular(cube[y].values, cube[x].values, dimensions.crs(cube))
-    if grid is None:
-        raise FormatUnsuitable(f"{format} needs pixels of one size: the coordinates along {y} or {x} are not even")
-    return grid
+def _grid(cube: xr.DataArray, format: str) -> GeoBox:
+    try:
+        return grids.of(cube)
+    except ProcessParameterInvalid as error:
+        raise FormatUnsuitable(f"{format} needs a regular grid: {error}") from error
 
 
 def _labels(cube: xr.DataArray, time: str) -> tuple[Any, ...]:

@@ -43,7 +43,7 @@ def each_block(values: Any, write: Write, label: str) -> None:
             in_line = get is dask.local.get_sync
             da.store(
                 [values],
-                [_Target(values, write, progress)],
+                [_Target(values, write, progress)],  # type: ignore[list-item]  # dask only asks for __setitem__
                 lock=threading.Lock(),
                 scheduler="synchronous" if in_line else "threads",
             )
@@ -67,7 +67,7 @@ class _Target:
 def _from_cluster(client: Any, values: da.Array, write: Write, progress: _Progress) -> None:
     from distributed import as_completed
 
-    (optimized,) = dask.optimize(values)
+    (optimized,) = dask.base.optimize(values)
     graph = dict(optimized.__dask_graph__())
     keys = list(dask.core.flatten(optimized.__dask_keys__()))
     where = dict(zip(keys, _positions(optimized.chunks), strict=True))

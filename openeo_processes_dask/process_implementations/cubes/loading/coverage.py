@@ -16,9 +16,8 @@ import xarray as xr
 from affine import Affine
 from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
-from odc.geo.xr import xr_coords
 
-from openeo_processes_dask import dimensions
+from openeo_processes_dask import grids
 from openeo_processes_dask.arguments import Box
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid
 
@@ -134,39 +133,19 @@ def limited(grid: GeoBox, request: Request, source: str) -> tuple[GeoBox, tuple[
 
 
 def coordinates(grid: GeoBox) -> dict[str, Any]:
-    """The coordinates y and x of the pixels' centres with their roles, and the CRS as `spatial_ref`."""
-    found = {str(name): coordinate for name, coordinate in xr_coords(grid, dims=("y", "x")).items()}
-    for name in ("y", "x"):
-        found[name].attrs = {"units": found[name].attrs.get("units", "1"), dimensions.ROLE: name}
-    if "spatial_ref" in found:
-        # rioxarray believes it before the coordinates, and it is wrong as soon as the cube is cropped
-        found["spatial_ref"].attrs.pop("GeoTransform", None)
-    return found
+    """The coordinates y and x of the pixels' centres, and the CRS as `spatial_ref`."""
+    y, x = grids.centres(grid)
+    crs = crs_of(grid)
+    found: dict[str, Any] = {"y": xr.Variable("y", y), "x": xr.Variable("x", x)}
+    return found if crs is None else {**found, "spatial_ref": mapping(crs)}
 
 
-def regular(y: np.ndarray, x: np.ndarray, crs: pyproj.CRS | None) -> GeoBox | None:
-    """The grid of evenly spaced centres of pixels, None if they are not even.
+def mapping(crs: pyproj.CRS) -> xr.Variable:
+    """The coordinate that holds a CRS in the way of CF and of GDAL.
 
-    A single row or column is as high or wide as the pixels are in the other direction; a single pixel has no size.
+    It does not hold the transform: rioxarray would believe that before the coordinates, and be wrong about a part.
     """
-    down, across = _step(y), _step(x)
-    if len(y) == 1 and across:
-        down = -abs(across)
-    if len(x) == 1 and down:
-        across = abs(down)
-    if not down or not across:
-        return None
-    corner = Affine(across, 0, float(x[0]) - across / 2, 0, down, float(y[0]) - down / 2)
-    return GeoBox((len(y), len(x)), corner, None if crs is None else crs.to_wkt())
-
-
-def _step(values: np.ndarray) -> float | None:
-    """The distance of evenly spaced values; None if there is no such distance."""
-    if len(values) < 2:
-        return None
-    step = (float(values[-1]) - float(values[0])) / (len(values) - 1)
-    even = step and np.abs(np.diff(values.astype("float64")) - step).max() <= 1e-2 * abs(step)
-    return step if even else None
+    return xr.Variable((), np.int32(crs.to_epsg() or 0), {**crs.to_cf(), "spatial_ref": crs.to_wkt()})
 
 
 def masked(cube: xr.DataArray, grid: GeoBox, polygons: Sequence[shapely.Geometry], fill: Any) -> xr.DataArray:
