@@ -130,7 +130,7 @@ def reduce(
         result = _silent(reduction.whole, data, axes[0], skip_missing, **options)
     if keepdims and len(kept) > 1 and len(axes) == 1:
         return _restored(result, kept)
-    return result if keepdims else _without_axes(result, axes)
+    return result if keepdims else _without_axes(result, axes, reduction)
 
 
 def _axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
@@ -154,11 +154,11 @@ def _restored(values: Any, axes: list[int]) -> Any:
     return values
 
 
-def _without_axes(values: Any, axes: Sequence[int]) -> Any:
+def _without_axes(values: Any, axes: Sequence[int], reduction: Reduction) -> Any:
     """Without the reduced axes; the first is the last one then if it holds several results a row."""
     for axis in sorted(axes, reverse=True)[: len(axes) - 1]:
         values = values[(slice(None),) * axis + (0,)]
-    return values[(slice(None),) * axes[0] + (0,)] if values.shape[axes[0]] == 1 else np.moveaxis(values, axes[0], -1)
+    return values[(slice(None),) * axes[0] + (0,)] if reduction.results == 1 else np.moveaxis(values, axes[0], -1)
 
 
 def _of_nothing(
@@ -178,7 +178,7 @@ def _of_nothing(
         if lazily
         else np.full(shape, reduction.empty, dtype)
     )
-    return result if keepdims else _without_axes(result, axes)
+    return result if keepdims else _without_axes(result, axes, reduction)
 
 
 def _reduce_cube(
@@ -204,13 +204,12 @@ def _reduce_cube(
 def _reduce_list(reduction: Reduction, data: Sequence[Any], skip_missing: bool, options: dict[str, Any]) -> Any:
     call = functools.partial(_reduce_values, reduction, skip_missing, options)
     if any(isinstance(v, xr.DataArray) for v in data):
-        several = reduction.results != 1 or "probabilities" in options
         return xr.apply_ufunc(
             call,
             *map(_gaps_as_nan, data),
             dask="allowed",
             keep_attrs="drop_conflicts",
-            output_core_dims=[["results"] if several else []],
+            output_core_dims=[[] if reduction.results == 1 else ["results"]],
         )
     return call(*data)
 
@@ -220,7 +219,7 @@ def _reduce_values(reduction: Reduction, skip_missing: bool, options: dict[str, 
     call = functools.partial(_stacked, reduction, skip_missing, options)
     if not any(isinstance(v, da.Array) for v in arrays):
         return call(*arrays)
-    if reduction.results == 1 and "probabilities" not in options:
+    if reduction.results == 1:
         return da.core.elemwise(call, *arrays)
     dtype = np.result_type(*arrays)
     rows = da.broadcast_arrays(*(da.asarray(v).astype(dtype) for v in arrays))

@@ -121,8 +121,7 @@ def _reduced_list(
     present = [value for value in data if not is_nodata(value)]
     if not present or (len(present) < len(data) and not ignore_nodata):
         count = lazy.reduce(reduction, np.ones(1), 0, True, True, **options).size
-        several = reduction.results != 1 or "probabilities" in options
-        return [lazy.nothing()] * count if several else lazy.nothing()
+        return lazy.nothing() if reduction.results == 1 else [lazy.nothing()] * count
     return lazy.reduce(reduction, as_array(present), 0, False, False, **options).tolist()
 
 

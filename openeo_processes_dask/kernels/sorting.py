@@ -56,4 +56,4 @@ def _at(ranked: np.ndarray, rank: Any, axis: int) -> np.ndarray:
 
 
 MEDIAN = Reduction(median, name="median")
-QUANTILES = Reduction(quantiles, name="quantiles")
+QUANTILES = Reduction(quantiles, results=0, name="quantiles")

@@ -114,11 +114,13 @@ def _final_product(part: Part, dtype: np.dtype) -> np.ndarray:
 def _moments(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Number of values, their mean, and the sum of squared differences from it."""
     values = block.astype(np.float64)
+    gap = np.isnan(values) if skip else np.False_
     total, count = _sum(values, axis, skip)
     centre = total / count
     values -= centre
     np.square(values, out=values)
-    return count, centre, _sum(values, axis, skip)[0]
+    values[gap] = 0
+    return count, centre, values.sum(axis, keepdims=True)
 
 
 def _merge_moments(parts: list[Part]) -> Part:

@@ -142,8 +142,7 @@ def quantiles(
         If the probabilities do not ascend.
     """
     shares = _shares(probabilities, q)
-    result = values.reduced(sorting.QUANTILES, data, ignore_nodata, axis, keepdims, probabilities=shares)
-    return result if isinstance(result, list) or hasattr(result, "shape") else [result]
+    return values.reduced(sorting.QUANTILES, data, ignore_nodata, axis, keepdims, probabilities=shares)
 
 
 @declare("math > statistics", "reducer", scaling=Scaling.TREE)
