@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +12,7 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
-from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.kernels import missing, sorting, statistics
 
 GDAL_NAMES = {"near": "nearest", "cubicspline": "cubic_spline"}
 # half the width of each method's kernel, in source pixels; the others look at what lies under a target pixel
@@ -104,31 +102,29 @@ def warp_parts(
     return warp(data[..., top:bottom, left:right].astype(dtype, copy=False), source, target, shape, way)
 
 
-COARSENED: dict[str, Callable[..., Any]] = {
-    "average": np.nanmean,
-    "min": np.nanmin,
-    "max": np.nanmax,
-    "sum": np.nansum,
-    "med": np.nanmedian,
+COARSENED = {
+    "average": statistics.MEAN,
+    "min": statistics.MIN[True],
+    "max": statistics.MAX[True],
+    "sum": statistics.SUM,
+    "med": sorting.MEDIAN,
 }
 
 
 def coarsen(data: np.ndarray, factors: tuple[int, int], method: str, fill: Any = None) -> np.ndarray:
     """One value of each tile of (y, x) factors pixels; tiles at the end may be smaller, gaps do not count."""
-    keeps = method in ("min", "max")
+    keeps = method in ("min", "max") and data.dtype.kind != "f"
     values = missing.as_float(data, fill)
     fy, fx = factors
     height, width = values.shape[-2:]
-    room = [(0, 0)] * (values.ndim - 2) + [(0, -height % fy), (0, -width % fx)]
     if height % fy or width % fx:
+        room = [(0, 0)] * (values.ndim - 2) + [(0, -height % fy), (0, -width % fx)]
         values = np.pad(values, room, constant_values=np.nan)
-    shape = (*values.shape[:-2], values.shape[-2] // fy, fy, values.shape[-1] // fx, fx)
-    tiles = np.moveaxis(values.reshape(shape), -3, -2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a tile of nothing but gaps is a gap
-        result = COARSENED[method](tiles, axis=(-2, -1))
-    if method == "sum":
-        result[np.isnan(tiles).all(axis=(-2, -1))] = np.nan
-    if not keeps or data.dtype.kind == "f":
+    rows, columns = values.shape[-2] // fy, values.shape[-1] // fx
+    tiles = np.moveaxis(values.reshape(*values.shape[:-2], rows, fy, columns, fx), -3, -2)
+    flat = tiles.reshape(*tiles.shape[:-2], fy * fx)
+    with np.errstate(all="ignore"):
+        result = np.squeeze(COARSENED[method].whole(flat, flat.ndim - 1, True), -1)
+    if not keeps:
         return result.astype(missing.float_of(data.dtype), copy=False)
     return np.where(np.isnan(result), data.dtype.type(0 if fill is None else fill), result).astype(data.dtype)

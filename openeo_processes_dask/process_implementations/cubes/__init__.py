@@ -9,6 +9,7 @@ from openeo_processes_dask.process_implementations.cubes.mask import mask
 from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
 from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension
 from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial, resample_spatial
+from openeo_processes_dask.process_implementations.cubes.save import save_result
 
 __all__ = [
     "aggregate_temporal_period",
@@ -25,4 +26,5 @@ __all__ = [
     "reduce_dimension",
     "resample_cube_spatial",
     "resample_spatial",
+    "save_result",
 ]
