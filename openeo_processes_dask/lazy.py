@@ -120,17 +120,13 @@ def reduce(
         data, axes = data.reshape(1), [0]
     if math.prod(data.shape[a] for a in axes) == 0:
         return _of_nothing(reduction, data, axes, keepdims, skip_missing, options)
-    combinable = isinstance(data, da.Array) and reduction.partial is not None and not reduction.ordered
-    kept = axes
-    if len(axes) > 1 and not combinable:
-        data, axes = _flattened(data, axes)
+    if len(axes) > 1 and not (isinstance(data, da.Array) and reduction.partial and not reduction.ordered):
+        flat, last = _flattened(data, axes)
+        result = reduce(reduction, flat, last, keepdims, skip_missing, **options)
+        return _restored(result, axes) if keepdims else result
     if isinstance(data, da.Array):
-        result = _reduce_dask(reduction, data, axes, skip_missing, options)
-    else:
-        result = _silent(reduction.whole, data, axes[0], skip_missing, **options)
-    if keepdims and len(kept) > 1 and len(axes) == 1:
-        return _restored(result, kept)
-    return result if keepdims else _without_axes(result, axes, reduction)
+        return _reduce_dask(reduction, data, axes, keepdims, skip_missing, options)
+    return _reduced_block(reduction, axes[0], keepdims, skip_missing, options, data)
 
 
 def _axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
@@ -139,11 +135,11 @@ def _axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
     return sorted(a % ndim for a in ([axis] if isinstance(axis, (int, np.integer)) else axis))
 
 
-def _flattened(data: Any, axes: list[int]) -> tuple[Any, list[int]]:
-    """Several axes as one, the last."""
+def _flattened(data: Any, axes: list[int]) -> tuple[Any, int]:
+    """Several axes as one, the last, and its number."""
     kept = [i for i in range(data.ndim) if i not in axes]
     moved = data.transpose(*kept, *axes)
-    return moved.reshape((*(data.shape[i] for i in kept), math.prod(data.shape[i] for i in axes))), [len(kept)]
+    return moved.reshape((*(data.shape[i] for i in kept), math.prod(data.shape[i] for i in axes))), len(kept)
 
 
 def _restored(values: Any, axes: list[int]) -> Any:
@@ -233,36 +229,73 @@ def _stacked(reduction: Reduction, skip_missing: bool, options: dict[str, Any], 
 
 
 def _reduce_dask(
-    reduction: Reduction, data: da.Array, axes: list[int], skip_missing: bool, options: dict[str, Any]
+    reduction: Reduction,
+    data: da.Array,
+    axes: list[int],
+    keepdims: bool,
+    skip_missing: bool,
+    options: dict[str, Any],
 ) -> da.Array:
-    """Reduce a dask array and keep the axes: block by block where one holds them, or over a tree."""
-    alone = all(data.numblocks[a] == 1 for a in axes)
-    if len(axes) == 1 and (alone or reduction.partial is None):
-        return along(functools.partial(_whole, reduction, skip_missing, options), data, axes[0])
+    """Reduce a dask array: block by block where one holds the axis, or over a tree."""
+    if len(axes) == 1 and (data.numblocks[axes[0]] == 1 or reduction.partial is None):
+        run = functools.partial(_reduced_block, reduction, axes[0], keepdims, skip_missing, options)
+        return _rowwise(run, data, axes[0], keepdims)
     dtype = reduction.dtype(data.dtype)
+    kept = keepdims or reduction.results != 1
     result = da.reduction(
         data,
         chunk=functools.partial(_partial, reduction, skip_missing, options),
         combine=functools.partial(_combine, reduction),
         aggregate=functools.partial(_aggregate, reduction, dtype),
         axis=tuple(axes),
-        keepdims=True,
+        keepdims=kept,
         dtype=dtype,
-        meta=np.empty((0,) * data.ndim, dtype),
+        meta=np.empty((0,) * (data.ndim if kept else data.ndim - len(axes)), dtype),
         split_every=SPLIT_EVERY,
         concatenate=False,
         name=f"openeo-{reduction.name}",
         output_size=reduction.results,
     )
-    if reduction.results == 1 or len(axes) == 1:
+    if reduction.results == 1:
         return result
     # dask takes it that each of the axes gets so many results, but they lie along the first
     chunks = tuple((1,) if i in axes[1:] else c for i, c in enumerate(result.chunks))
-    return da.Array(result.dask, result.name, chunks, meta=result._meta)
+    result = da.Array(result.dask, result.name, chunks, meta=result._meta)
+    return result if keepdims else _without_axes(result, axes, reduction)
 
 
-def _whole(reduction: Reduction, skip_missing: bool, options: dict[str, Any], block: np.ndarray, axis: int) -> Any:
-    return _silent(reduction.whole, block, axis, skip_missing, **options)
+def _reduced_block(
+    reduction: Reduction, axis: int, keepdims: bool, skip_missing: bool, options: dict[str, Any], block: np.ndarray
+) -> Any:
+    result = _silent(reduction.whole, block, axis, skip_missing, **options)
+    return result if keepdims else _without_axes(result, [axis], reduction)
+
+
+def _rowwise(run: Kernel, data: da.Array, axis: int, keepdims: bool) -> da.Array:
+    """Run on blocks that hold whole rows, one of which is tried; an axis of results is kept, or comes last."""
+    sample = run(np.ones(tuple(n if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype))
+    data = together(data, axis)
+    kept = [i for i in range(data.ndim) if i != axis]
+    results: dict[int, int] = {}
+    if sample.ndim == data.ndim:
+        place = axis if keepdims else data.ndim - 1
+        kept.insert(place, data.ndim)
+        results = {data.ndim: sample.shape[place]}
+    return da.blockwise(
+        functools.partial(_on_only_block, run),
+        kept,
+        data,
+        range(data.ndim),
+        new_axes=results,
+        concatenate=False,
+        dtype=sample.dtype,
+        meta=np.empty((0,) * sample.ndim, sample.dtype),
+    )
+
+
+def _on_only_block(run: Kernel, blocks: list[np.ndarray]) -> Any:
+    """An axis that is contracted comes as the list of its blocks."""
+    return run(blocks[0])
 
 
 def _partial(
@@ -271,7 +304,7 @@ def _partial(
     assert reduction.partial is not None
     if len(axis) == 1:
         return _silent(reduction.partial, block, axis[0], skip, **options)
-    flat, (last,) = _flattened(block, list(axis))
+    flat, last = _flattened(block, list(axis))
     return tuple(_restored(part, list(axis)) for part in _silent(reduction.partial, flat, last, skip, **options))
 
 
@@ -282,7 +315,8 @@ def _combine(reduction: Reduction, parts: Any, axis: Any, keepdims: bool) -> Any
 
 def _aggregate(reduction: Reduction, target: np.dtype, parts: Any, axis: Any, keepdims: bool) -> Any:
     assert reduction.final is not None
-    return joined(_silent(reduction.final, _combine(reduction, parts, axis, keepdims), target), axis[0])
+    result = joined(_silent(reduction.final, _combine(reduction, parts, axis, keepdims), target), axis[0])
+    return result if keepdims else np.squeeze(result, axis)
 
 
 def _flat(parts: Any) -> list[Any]:
