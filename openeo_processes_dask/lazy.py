@@ -77,7 +77,7 @@ def _plain(operand: Any) -> Any:
         return math.nan
     operand = native(operand)
     if isinstance(operand, int) and abs(operand) > _LARGEST:
-        return math.copysign(math.inf, operand)
+        return math.inf if operand > 0 else -math.inf
     return operand
 
 

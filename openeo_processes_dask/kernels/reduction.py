@@ -21,9 +21,9 @@ class Reduction:
     `whole(block, axis, skip)` reduces a block and keeps the axis, with length one or, if there are several results a
     row, with their number. `partial(block, axis, skip)` makes a tuple of arrays whose axis has length one,
     `merge(parts)` one such tuple of a list of them along the axis, and `final(part, dtype)` the result or a tuple of
-    results. `dtype` tells the type of the results from that of the block, `empty` what comes of an axis
-    without values (NaN is no-data), `results` how many there are a row (0 if that depends), `ordered` that the order along the axis counts, and `name` what the statistic is
-    called in a graph.
+    results. `dtype` tells the type of the results from that of the block, `empty` what comes of an axis without
+    values (NaN is no-data), `ordered` that the order along the axis counts, `results` how many there are a row (0 if
+    that depends on options), and `name` what the statistic is called in a graph.
     """
 
     whole: Kernel

@@ -150,7 +150,11 @@ def _compared(kernel: Function, scalar: Function, x: Any, y: Any, **options: Any
             return math.nan
         return scalar(x, y, **options)
     if not (_numeric(x) and _numeric(y)):
-        return lazy.elementwise(_each(functools.partial(_compared, kernel, scalar)), _single(x), _single(y), **options)
+        compare = functools.partial(_compared, kernel, scalar)
+        if lazy.is_array(x) and lazy.is_array(y):
+            return lazy.elementwise(_each(compare), x, y, **options)
+        array, plain = (x, y) if lazy.is_array(x) else (y, x)
+        return lazy.elementwise(_each(functools.partial(_with_plain, compare, plain, array is x)), array, **options)
     if scalar not in (_eq, _neq) and (isinstance(x, bool) or isinstance(y, bool)):
         return lazy.elementwise(truth.nothing, x, y)
     options.pop("case_sensitive", None)
@@ -227,13 +231,9 @@ def _numeric(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float))
 
 
-def _single(value: Any) -> Any:
-    """A list or an object as one value that is broadcast."""
-    if isinstance(value, (list, tuple, dict, str)) or value is None:
-        holder = np.empty((), object)
-        holder[()] = value
-        return holder
-    return value
+def _with_plain(compare: Function, plain: Any, last: bool, value: Any, **options: Any) -> Any:
+    """Compare a value of an array with a plain one, which comes last or first."""
+    return compare(value, plain, **options) if last else compare(plain, value, **options)
 
 
 def _each(scalar: Function, dtype: type = np.float32) -> Function:

@@ -1,0 +1,137 @@
+"""Elements of arrays: by index, by label, and at the ends."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+from openeo_processes_dask.exceptions import (
+    ArrayElementNotAvailable,
+    ArrayElementParameterConflict,
+    ArrayElementParameterMissing,
+    ArrayNotLabeled,
+    ProcessParameterInvalid,
+)
+from openeo_processes_dask.process_implementations.arrays import array_element, first, last
+from tests.laziness import nothing_computed
+
+BLOCK = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+def test_an_element_by_index_or_label_along_an_axis(lazily: bool) -> None:
+    block = da.from_array(BLOCK, chunks=(1, 2)) if lazily else BLOCK
+    with nothing_computed():
+        found = [
+            array_element(block, 1, axis=0),
+            array_element(block, 2, axis=1, keepdims=True),
+            array_element(block, label="b", axis=0, dim_labels=["a", "b"]),
+            array_element(block, 7, return_nodata=True, axis=0),
+            array_element(block, label="c", return_nodata=True, axis=1, keepdims=True, dim_labels=["a", "b", "d"]),
+        ]
+    expected = [[4, 5, 6], [[3], [6]], [4, 5, 6], [np.nan] * 3, [[np.nan]] * 2]
+    for result, values in zip(found, expected, strict=True):
+        assert result.dtype == np.float32
+        np.testing.assert_array_equal(result, values)
+    with pytest.raises(ArrayElementNotAvailable, match="index 7 among 2 elements"):
+        array_element(block, 7, axis=0)
+    with pytest.raises(ArrayElementNotAvailable, match="'c' among"):
+        array_element(block, label="c", axis=0, dim_labels=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({}, ArrayElementParameterMissing),
+        ({"index": 0, "label": "a"}, ArrayElementParameterConflict),
+        ({"label": "a"}, ArrayNotLabeled),
+        ({"index": -1}, ArrayElementNotAvailable),
+        ({"index": "0"}, ProcessParameterInvalid),
+        ({"index": True}, ProcessParameterInvalid),
+        ({"index": 0.5}, ProcessParameterInvalid),
+    ],
+)
+def test_what_cannot_be_found(arguments: dict[str, Any], error: type[Exception]) -> None:
+    for data in ([1, 2], np.array([1, 2]), da.from_array(np.array([1, 2]))):
+        with pytest.raises(error):
+            array_element(data, **arguments)
+
+
+def test_labels_are_numbers_texts_or_dates() -> None:
+    labels = ["a", 1, "1", datetime.datetime(2020, 1, 1), np.datetime64("2020-02-01")]
+    assert array_element([10, 20, 30, 40, 50], label="1", dim_labels=labels) == 30
+    assert array_element([10, 20, 30, 40, 50], label=1.0, dim_labels=labels) == 20
+    assert array_element([10, 20, 30, 40, 50], label="2020-01-01T00:00:00Z", dim_labels=labels) == 40
+    assert array_element([10, 20, 30, 40, 50], label="2020-02-01", dim_labels=labels) == 50
+
+
+def test_a_labelled_array_knows_its_labels() -> None:
+    values = np.empty(2, object)
+    values[:] = ["x", None]
+    array = xr.DataArray(values, dims="l", coords={"l": np.array(["a", 2], object)})
+    assert array_element(array, label="a") == "x"
+    assert array_element(array, label=2) is None
+    assert array_element(array, 0) == "x"
+    assert first(array) == "x"
+    assert last(array) == "x"
+    assert last(array, ignore_nodata=False) is None
+
+
+def test_elements_of_lists_are_what_they_are() -> None:
+    block = np.ones(3)
+    assert array_element([block, 5], 0) is block
+    assert array_element([[1, 2], {"a": 1}], 1) == {"a": 1}
+    with dask.config.set({"openeo.nan-is-nodata": False}):
+        assert array_element([], 0, return_nodata=True) is None
+        assert math.isnan(first([None, math.nan]))
+        assert first([]) is None
+    assert first([None, "a", 1]) == "a"
+    assert last([math.nan, [1], None]) == [1]
+
+
+@pytest.mark.parametrize("dtype", ["int16", "bool", "U3", "datetime64[ns]"])
+def test_ends_of_arrays_without_gaps_are_elements(dtype: str) -> None:
+    block = np.array([[0, 1], [1, 0]]).astype(dtype)
+    for array in (block, da.from_array(block, chunks=1)):
+        assert np.array_equal(np.asarray(first(array, axis=0)), block[0])
+        assert np.array_equal(np.asarray(last(array, axis=1)), block[:, 1])
+        assert first(array, axis=0, keepdims=True).dtype == block.dtype
+
+
+def test_ends_skip_gaps_across_chunks() -> None:
+    block = np.array([[np.nan, 1], [np.nan, np.nan], [3, np.nan], [np.nan, np.nan]])
+    for array in (block, da.from_array(block, chunks=1), xr.DataArray(block, dims=("t", "x"))):
+        np.testing.assert_array_equal(first(array, axis=0), [3, 1])
+        np.testing.assert_array_equal(last(array, axis=0), [3, 1])
+        np.testing.assert_array_equal(last(array, False, axis=0), [np.nan, np.nan])
+        np.testing.assert_array_equal(first(array, axis=1), [1, np.nan, 3, np.nan])
+
+
+def test_a_cube_of_integers_has_gaps_where_it_declares_them() -> None:
+    cube = xr.DataArray(np.array([[0, 1], [5, 0]], np.uint8), dims=("t", "x"), attrs={"nodata": 0})
+    np.testing.assert_array_equal(first(cube, axis=0), [5, 1])
+
+
+def test_a_cube_keeps_its_labels() -> None:
+    cube = xr.DataArray(BLOCK, dims=("t", "x"), coords={"t": ["a", "b"], "x": [1, 2, 3]}, attrs={"crs": 4326})
+    found = array_element(cube, label="b", axis=0)
+    assert found.dims == ("x",)
+    assert found.values.tolist() == [4, 5, 6]
+    missing = array_element(cube, 9, return_nodata=True, axis=1)
+    assert missing.dims == ("t",)
+    assert np.isnan(missing).all()
+    assert missing.attrs == cube.attrs
+
+
+@pytest.mark.parametrize("bad", [5, "abc", None, {}])
+def test_what_is_no_array_has_no_elements(bad: Any) -> None:
+    for call in (lambda: first(bad), lambda: last(bad), lambda: array_element(bad, 0)):
+        with pytest.raises(ProcessParameterInvalid):
+            call()
