@@ -38,7 +38,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     sent: dict[str, int]
 
-    def do_GET(self) -> None:  # noqa: N802  (its name is the protocol's)
+    def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             self.send_error(404)
@@ -68,7 +68,7 @@ def serve(tmp_path: Path) -> Iterator[tuple[str, dict[str, int]]]:
     sent: dict[str, int] = {}
     handler = functools.partial(type("Noting", (Handler,), {"sent": sent}), directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}", sent
         server.shutdown()

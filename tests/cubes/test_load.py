@@ -13,9 +13,6 @@ import numpy as np
 import pyproj
 import pytest
 import rasterio
-import rasterio.features
-import shapely
-import shapely.geometry
 import xarray as xr
 
 from benchmarks.scenes import Scene, landsat8
@@ -72,25 +69,6 @@ def test_the_cube_is_the_same_wherever_it_is_computed(scene: Scene, scheduler: s
     np.testing.assert_array_equal(cube, plain(scene, scene.bands, scene.extent(0.5)))
 
 
-@pytest.mark.parametrize("share", [0.013, 0.2, 0.77])
-def test_a_box_keeps_the_pixels_whose_centres_lie_in_it(scene: Scene, share: float) -> None:
-    extent = scene.extent(share)
-    cube = load_stac(str(scene.catalog), spatial_extent=extent, bands=["B04"])
-    expected, y, x = pictures.inside(scene.files["2023-04-03", "B04"], extent)
-    np.testing.assert_array_equal(cube[0, 0], expected)
-    np.testing.assert_array_equal(cube.y, y)
-    np.testing.assert_array_equal(cube.x, x)
-
-
-def test_a_box_may_have_its_own_crs(scene: Scene) -> None:
-    west, _, _, north = scene.bounds
-    box = {"west": west + 15, "south": north - 45, "east": west + 35, "north": north - 15, "crs": 32632}
-    cube = load_stac(str(scene.catalog), spatial_extent=box)
-    # the centres on the edge belong to the box
-    assert cube.x.values.tolist() == [west + 15, west + 25, west + 35]
-    assert cube.y.values.tolist() == [north - 15, north - 25, north - 35, north - 45]
-
-
 def test_bands_come_in_the_order_of_the_request_by_name_or_common_name(scene: Scene) -> None:
     cube = load_stac(str(scene.catalog), bands=["nir", "SCL", "B02"])
     assert cube.bands.values.tolist() == ["B08", "SCL", "B02"]
@@ -143,7 +121,7 @@ def test_images_of_one_lattice_share_one_exact_grid(tmp_path: Path) -> None:
     assert cube.shape == (2, 1, 50, 90)
     np.testing.assert_array_equal(cube[0, 0, :40, :50], a)
     np.testing.assert_array_equal(cube[1, 0, 20:, 30:], b)
-    assert cube.sum().item() == int(a.sum()) + int(b.sum())
+    assert cube.values.sum() == int(a.sum()) + int(b.sum())
     assert cube.attrs["nodata"] == 0
 
 
@@ -185,14 +163,13 @@ def test_another_crs_gives_its_nearest_pixels_however_blocks_are_cut(tmp_path: P
     there = (rows >= 0) & (rows < 200) & (columns >= 0) & (columns < 250)
     expected = np.zeros(there.shape, "uint16")
     expected[there] = b[rows[there], columns[there]]
-    different = np.mean(cube.sel(t="2023-04-13")[0, 0] != expected)
     assert there.mean() > 0.2
-    assert different < 1e-3  # centres on an edge of two pixels may fall either way
+    np.testing.assert_array_equal(cube.sel(t="2023-04-13")[0, 0], expected)
+    np.testing.assert_array_equal(cube.sel(t="2023-04-03", x=slice(pictures.WEST, None))[0, 0, :, :280].max(), a.max())
     with dask.config.set({"array.chunk-size": "150 kiB"}):
         cut = load_stac(url)
     assert cut.data.npartitions > cube.data.npartitions
     np.testing.assert_array_equal(cut, cube)
-    np.testing.assert_array_equal(cube[0, 0].where(cube[0, 0] > 0, drop=True).max(), a.max())
 
 
 def test_images_without_nodata_get_a_value_that_is_free(tmp_path: Path) -> None:
@@ -242,65 +219,6 @@ def test_the_landsat_scenes_give_one_mosaic(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cube, expected)
 
 
-# --- polygons
-
-
-def polygons(scene: Scene) -> list[shapely.Geometry]:
-    west, south, east, north = (scene.extent(0.6)[side] for side in ("west", "south", "east", "north"))
-    middle = ((west + east) / 2, (south + north) / 2)
-    hole = shapely.Point(west, north).buffer((north - south) / 12)
-    return [
-        shapely.Polygon([(west, south), (east, south), middle]),
-        shapely.Point(west, north).buffer((north - south) / 3).difference(hole),
-    ]
-
-
-@pytest.mark.parametrize("kind", ["Polygon", "MultiPolygon", "Feature", "FeatureCollection", "GeoDataFrame", "cube"])
-def test_polygons_keep_the_pixels_whose_centres_lie_in_them(scene: Scene, kind: str, scheduler: str) -> None:
-    import geopandas
-
-    shapes = polygons(scene) if kind != "Polygon" else polygons(scene)[:1]
-    features = [{"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(s)} for s in shapes]
-    extent: Any = {
-        "Polygon": shapely.geometry.mapping(shapes[0]),
-        "MultiPolygon": shapely.geometry.mapping(shapely.MultiPolygon(shapes if kind != "Polygon" else [])),
-        "Feature": {
-            **features[0],
-            "geometry": shapely.geometry.mapping(shapely.MultiPolygon(shapes if kind != "Polygon" else [])),
-        },
-        "FeatureCollection": {
-            "type": "FeatureCollection",
-            "features": [*features, {"type": "Feature", "geometry": None}],
-        },
-        "GeoDataFrame": geopandas.GeoDataFrame(geometry=shapes, crs=4326).to_crs(32632),
-        "cube": xr.DataArray([1.0] * len(shapes), {"geometry": np.array(shapes, object)}, ("geometry",)),
-    }[kind]
-    cube = load_collection(str(scene.cogs), extent, None, bands=["B02", "B08"])
-    full = load_collection(str(scene.cogs), None, None, bands=["B02", "B08"]).sel(x=cube.x, y=cube.y)
-    moved = geopandas.GeoSeries(shapes, crs=4326).to_crs(32632)
-    outside = rasterio.features.geometry_mask(moved, cube.shape[-2:], cube.rio.transform())
-    assert 0.1 < outside.mean() < 0.9
-    west, south, east, north = moved.total_bounds
-    assert cube.x[0] - 10 < west < cube.x[0] < cube.x[-1] < east < cube.x[-1] + 10
-    np.testing.assert_array_equal(cube, np.where(outside, 0, full))
-
-
-@pytest.mark.parametrize(
-    "extent",
-    [
-        {"type": "Point", "coordinates": [10, 45]},
-        {"type": "Feature", "geometry": {"type": "LineString", "coordinates": [[10, 45], [11, 45]]}},
-        {"type": "Polygon", "coordinates": "no"},
-        {"type": "Polygon"},
-        {"west": 1, "south": 2},
-        "everywhere",
-    ],
-)
-def test_other_extents_are_refused(scene: Scene, extent: Any) -> None:
-    with pytest.raises(exceptions.ProcessParameterInvalid):
-        load_stac(str(scene.catalog), extent)
-
-
 # --- nothing but what is asked for
 
 
@@ -317,7 +235,9 @@ def test_a_file_that_has_gone_is_named(scene: Scene, tmp_path: Path, scheduler: 
     shutil.copytree(scene.cogs, tmp_path / "copy")
     cube = load_collection(str(tmp_path / "copy"), None, None)
     (tmp_path / "copy" / "S2_20230413_B04.tif").unlink()
-    with pytest.raises(exceptions.FileNotFound, match="S2_20230413_B04.tif of item S2_20230413: there is no such file"):
+    with pytest.raises(
+        exceptions.FileNotFound, match=r"S2_20230413_B04\.tif of item S2_20230413: there is no such file"
+    ):
         cube.compute()
 
 
@@ -333,7 +253,7 @@ def test_items_outside_of_the_extents_are_not_opened(scene: Scene, tmp_path: Pat
 def test_over_http_the_bytes_read_are_those_of_the_box(tmp_path: Path, serve: tuple[str, dict[str, int]]) -> None:
     address, sent = serve
     values = np.random.default_rng(0).integers(1, 60_000, (2048, 2048)).astype("uint16")
-    path = pictures.write(tmp_path / "a.tif", values, driver="COG", blocksize=256, overviews="none")
+    path = pictures.write(tmp_path / "a.tif", values, driver="COG", blocksize=256, compress="none", overviews="none")
     href = {"a": ("./a.tif", {"raster:bands": [{"nodata": 0, "data_type": "uint16"}]})}
     item = {**pictures.item("i", "2023-04-03T10:00:00Z", {"a": path}), "assets": pictures.item("i", "", href)["assets"]}
     pictures.collection(tmp_path / "catalog.json", [item], "Catalog")
@@ -349,11 +269,6 @@ def test_each_block_is_one_task_with_all_bands(scene: Scene) -> None:
     assert cube.chunks == ((2, 2, 2, 2), (5,), (300,), (300,))
     assert tasks(cube) == 4
     assert tasks(cube.copy(data=cube.data.astype("float32") * 2 + 1)) == 4
-    assert tasks(load_stac(str(scene.catalog), polygons_extent(scene))) == 4
-
-
-def polygons_extent(scene: Scene) -> dict[str, Any]:
-    return shapely.geometry.mapping(polygons(scene)[0])
 
 
 def test_keys_follow_from_what_is_read(scene: Scene, tmp_path: Path) -> None:
@@ -378,7 +293,7 @@ def test_nothing_in_the_extents_is_an_error(scene: Scene) -> None:
         with pytest.raises(exceptions.NoDataAvailable, match=r"within the (box|interval)"):
             load_stac(str(scene.catalog), **arguments)
     with pytest.raises(exceptions.NoDataAvailable, match="no pixel's centre"):
-        load_stac(str(scene.catalog), {**scene.extent(0.5), "east": scene.extent(0.5)["west"] + 1e-6})
+        load_stac(str(scene.catalog), {**scene.extent(0), "east": scene.extent(0)["west"] + 1e-7})
     with pytest.raises(exceptions.TemporalExtentEmpty):
         load_stac(str(scene.catalog), temporal_extent=["2023-05-01", "2023-05-01"])
 
@@ -386,14 +301,14 @@ def test_nothing_in_the_extents_is_an_error(scene: Scene) -> None:
 @pytest.mark.parametrize("content", ["no json", "[]", "{}", '{"type": "Feature"}', '{"type": "Nonsense", "id": 1}'])
 def test_what_is_no_stac_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "item.json").write_text(content)
-    with pytest.raises(exceptions.FileContentInvalid, match="item.json"):
+    with pytest.raises(exceptions.FileContentInvalid, match=r"item\.json"):
         load_stac(str(tmp_path / "item.json"))
 
 
 def test_a_missing_document_is_named(tmp_path: Path, serve: tuple[str, dict[str, int]]) -> None:
-    with pytest.raises(exceptions.FileNotFound, match=r"nowhere.json"):
+    with pytest.raises(exceptions.FileNotFound, match=r"nowhere\.json"):
         load_stac(str(tmp_path / "nowhere.json"))
-    with pytest.raises(exceptions.FileNotFound, match="nowhere.json: the server says 404"):
+    with pytest.raises(exceptions.FileNotFound, match=r"nowhere\.json: the server says 404"):
         load_stac(f"{serve[0]}/nowhere.json")
     with pytest.raises(exceptions.FileContentInvalid, match="cannot be read"):
         load_stac("http://127.0.0.1:9/catalog.json")
@@ -403,11 +318,10 @@ def test_a_remote_catalogue_cannot_read_files_of_this_machine(
     tmp_path: Path, serve: tuple[str, dict[str, int]]
 ) -> None:
     path = pictures.write(tmp_path / "a.tif", pictures.pixels((4, 5)))
-    for number, href in enumerate((str(path), path.as_uri())):
-        item = pictures.item("i", "2023-04-03T10:00:00Z", {"a": href})
-        (tmp_path / f"{number}.json").write_text(json.dumps(item))
-        with pytest.raises(exceptions.FileContentInvalid, match="points at the local file"):
-            load_stac(f"{serve[0]}/{number}.json")
+    item = pictures.item("i", "2023-04-03T10:00:00Z", {"a": path.as_uri()})
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    with pytest.raises(exceptions.FileContentInvalid, match="points at the local file"):
+        load_stac(f"{serve[0]}/item.json")
 
 
 def test_a_catalogue_that_contradicts_the_file_is_found_out(tmp_path: Path) -> None:

@@ -49,26 +49,28 @@ class Stack:
         self.shape = (dates, len(parts), *parts[0].shape[-2:])
         self.ndim = 4
 
-    def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
-        """The values of a block, as the common type."""
-        dates, bands, rows, columns = key
+    def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
+        """The values of a block as the common type; dask hands on what is cut out of blocks, such as one position."""
+        dates, bands, rows, columns = (slice(one, one + 1) if isinstance(one, int) else one for one in key)
         chosen = range(len(self.parts))[bands]
-        shape = [len(range(size)[one]) for size, one in zip(self.shape, key, strict=True)]
-        out = np.empty(shape, self.dtype)
+        sizes = (len(range(size)[one]) for size, one in zip(self.shape[2:], (rows, columns), strict=True))
+        out = np.empty((len(range(self.shape[0])[dates]), len(chosen), *sizes), self.dtype)
         for place, number in enumerate(chosen):
             part = self.parts[number]
-            where = {"y": rows, "x": columns, **({"t": dates} if "t" in part.dims else {})}
-            try:
-                values = part.isel(where).values
-            except FileNotFoundError as error:
-                raise FileNotFound(f"{self.path}: there is no such file") from error
-            except (OSError, RuntimeError) as error:  # what HDF5 and the decompressors raise
-                raise FileContentInvalid(f"{self.path} cannot be read: {error}") from error
+            values = self._read(part.isel({"y": rows, "x": columns, **({"t": dates} if "t" in part.dims else {})}))
             out[:, place] = values
             gaps = chunking.is_gap(values, self.stored[number])
             if gaps is not None and self.stored[number] != self.nodata:
                 np.copyto(out[:, place], self.nodata, where=gaps)
-        return out
+        return out[tuple(0 if isinstance(one, int) else slice(None) for one in key)]
+
+    def _read(self, part: xr.Variable) -> np.ndarray:
+        try:
+            return np.asarray(part.values)
+        except FileNotFoundError as error:
+            raise FileNotFound(f"{self.path}: there is no such file") from error
+        except (OSError, RuntimeError, KeyError, ValueError) as error:  # what HDF5 and decompressors raise
+            raise FileContentInvalid(f"{self.path} cannot be read: {error}") from error
 
     def __dask_tokenize__(self) -> object:
         about = self.path.stat()
@@ -208,7 +210,9 @@ def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray
     blocks, starts = _stored_blocks(parts[0], one.data, data)
     sizes = chunking.chunks(stack.shape, dtype.itemsize, blocks, starts)
     name = "load-" + tokenize(stack, sizes, request.start, request.end, [band.name for band in chosen], data.sizes)
-    values = da.from_array(stack, sizes, name=name, asarray=False, inline_array=True, meta=np.empty((0,) * 4, dtype))
+    values = da.from_array(
+        stack, sizes, name=name, asarray=False, fancy=False, inline_array=True, meta=np.empty((0,) * 4, dtype)
+    )
     return _labelled(values, data, chosen, crs, polygons, nodata)
 
 

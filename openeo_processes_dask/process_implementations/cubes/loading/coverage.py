@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +24,7 @@ from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid
 
 from .request import Request
 
+_RASTERIZING = threading.Lock()  # rasterio silences a warning meanwhile, which only one thread can do at a time
 SAME = 1e-3  # shares of a pixel: grids that differ by less are one grid
 
 
@@ -132,6 +134,38 @@ def limited(grid: GeoBox, request: Request, source: str) -> tuple[GeoBox, tuple[
     return inside, area.polygons
 
 
+def nearest(grid: GeoBox, source: GeoBox) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
+    """Rows and columns of the source's pixels in which centres of a grid lie, and where in the grid these are."""
+    down, across = np.arange(grid.shape[0]), np.arange(grid.shape[1])
+    y, x = grids.centres(grid)
+    if grid.crs == source.crs and not rotated(source):
+        rows = np.floor((y - source.affine.f) / source.affine.e).astype(int)
+        columns = np.floor((x - source.affine.c) / source.affine.a).astype(int)
+        down = down[(rows >= 0) & (rows < source.shape[0])]
+        across = across[(columns >= 0) & (columns < source.shape[1])]
+        return rows[down, None], columns[None, across], (_span(down), _span(across))
+    return _nearest_elsewhere(y, x, grid, source)
+
+
+def _nearest_elsewhere(
+    y: np.ndarray, x: np.ndarray, grid: GeoBox, source: GeoBox
+) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:
+    """The same in another CRS, pixel by pixel: so it does not matter where blocks end."""
+    xs, ys = np.meshgrid(x, y)
+    if grid.crs is not None and source.crs is not None and grid.crs != source.crs:
+        xs, ys = pyproj.Transformer.from_crs(grid.crs.proj, source.crs.proj, always_xy=True).transform(xs, ys)
+    a = ~source.affine
+    with np.errstate(invalid="ignore"):  # what cannot be transformed is infinite
+        columns, rows = np.floor(a.a * xs + a.b * ys + a.c), np.floor(a.d * xs + a.e * ys + a.f)
+    found = (rows >= 0) & (rows < source.shape[0]) & (columns >= 0) & (columns < source.shape[1])
+    return rows[found].astype(int), columns[found].astype(int), np.nonzero(found)
+
+
+def _span(places: np.ndarray) -> slice:
+    """Positions that follow each other, as a slice."""
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
+
+
 def coordinates(grid: GeoBox) -> dict[str, Any]:
     """The coordinates y and x of the pixels' centres, and the CRS as `spatial_ref`."""
     y, x = grids.centres(grid)
@@ -167,7 +201,8 @@ def _masked_block(
     near = [g for g in map(shapely.from_wkb, polygons) if g.intersects(frame)]
     if not near:
         return np.full_like(block, fill)
-    outside = rasterio.features.geometry_mask(near, block.shape[-2:], here)
+    with _RASTERIZING:
+        outside = rasterio.features.geometry_mask(near, block.shape[-2:], here)
     return np.where(outside, np.asarray(fill, block.dtype), block)
 
 

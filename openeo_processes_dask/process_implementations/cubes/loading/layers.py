@@ -149,4 +149,5 @@ def _seen(file: Any) -> np.datetime64 | None:
 def _unreadable(path: str, called: str, error: Exception) -> OpenEOException:
     if not is_remote(path) and not os.path.exists(path):
         return FileNotFound(f"{called}: there is no such file")
-    return FileContentInvalid(f"{called} cannot be read as a raster: {error}")
+    reasons = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
+    return FileContentInvalid(f"{called} cannot be read as a raster: {'; '.join(reasons)}")

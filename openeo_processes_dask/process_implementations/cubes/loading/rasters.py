@@ -16,12 +16,10 @@ from dask.base import tokenize
 from dask.blockwise import BlockwiseDepDict, blockwise
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
-from rasterio.enums import Resampling
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from openeo_processes_dask import dimensions
-from openeo_processes_dask.exceptions import FileContentInvalid
+from openeo_processes_dask.exceptions import FileContentInvalid, OpenEOException
 
 from . import chunking, coverage
 from .layers import Layer, is_remote, opened
@@ -192,19 +190,27 @@ def read_block(block: Block, dtype: str, nodata: float | int | None) -> np.ndarr
     files: dict[str, list[tuple[int, int, Layer]]] = defaultdict(list)
     for entry in block.layers:
         files[entry[2].path].append(entry)
-    for path, entries in files.items():
-        with opened(path, entries[0][2].called) as file:
-            for date, band, layer in entries:
-                _check(file, layer, out.dtype)
-                cell = out[date, band]
-                for window, values, gaps in _pieces(file, layer, block.grid):
-                    if gaps is not None and nodata is None and gaps.any():
-                        raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
-                    done = (
-                        None if (date, band) in alone else filled.setdefault((date, band), np.zeros(cell.shape, bool))
-                    )
-                    _paste(cell[window], values, gaps, None if done is None else done[window])
+    try:
+        for path, entries in files.items():
+            with opened(path, entries[0][2].called) as file:
+                for date, band, layer in entries:
+                    done = None if (date, band) in alone else filled.setdefault((date, band), np.zeros(shape[2:], bool))
+                    _read_layer(file, layer, block.grid, out[date, band], done, nodata)
+    except OpenEOException as error:
+        # rasterio's errors cannot be unpickled, and a cluster would lose ours with them
+        error.__cause__ = error.__context__ = None
+        raise
     return out
+
+
+def _read_layer(
+    file: Any, layer: Layer, grid: GeoBox, cell: np.ndarray, done: np.ndarray | None, nodata: float | int | None
+) -> None:
+    _check(file, layer, cell.dtype)
+    for where, values, gaps in _pieces(file, layer, grid):
+        if gaps is not None and nodata is None and gaps.any():
+            raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
+        _paste(cell, where, values, gaps, done)
 
 
 def _alone(block: Block) -> set[tuple[int, int]]:
@@ -215,16 +221,16 @@ def _alone(block: Block) -> set[tuple[int, int]]:
     return {cell for cell, count in counts.items() if count == 1}
 
 
-def _paste(cell: np.ndarray, values: np.ndarray, gaps: np.ndarray | None, done: np.ndarray | None) -> None:
+def _paste(cell: np.ndarray, where: Any, values: np.ndarray, gaps: np.ndarray | None, done: np.ndarray | None) -> None:
     """Write values where there is one and none has been written before."""
     if gaps is None and done is None:
-        cell[...] = values
+        cell[where] = values
         return
     wanted = np.ones(values.shape, bool) if gaps is None else ~gaps
     if done is not None:
-        wanted &= ~done
-        done |= wanted
-    np.copyto(cell, values, where=wanted, casting="unsafe")
+        wanted &= ~done[where]
+        done[where] |= wanted
+    cell[where] = np.where(wanted, values.astype(cell.dtype, copy=False), cell[where])
 
 
 def _check(file: Any, layer: Layer, dtype: np.dtype) -> None:
@@ -246,40 +252,12 @@ def _check(file: Any, layer: Layer, dtype: np.dtype) -> None:
 def _pieces(file: Any, layer: Layer, grid: GeoBox) -> Iterable[tuple[Any, np.ndarray, np.ndarray | None]]:
     """Where in the block a layer has pixels, their values and which of them are gaps."""
     nodata = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
-    if grid.crs != layer.grid.crs or coverage.rotated(layer.grid):
-        yield _warped(file, layer, grid, nodata)
+    rows, columns, inside = coverage.nearest(grid, layer.grid)
+    if not rows.size or not columns.size:
         return
-    rows, columns = (_nearest(grid, layer.grid, axis) for axis in (0, 1))
-    if not len(rows[0]) or not len(columns[0]):
-        return
-    top, left = int(rows[1].min()), int(columns[1].min())
-    window = Window(left, top, int(columns[1].max()) - left + 1, int(rows[1].max()) - top + 1)
+    top, left = int(rows.min()), int(columns.min())
+    window = Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
     values = file.read(layer.index, window=window)
-    if values.shape != (len(rows[1]), len(columns[1])) or coverage.offset(grid, layer.grid) is None:
-        values = values[np.ix_(rows[1] - top, columns[1] - left)]
-    where = (slice(rows[0][0], rows[0][-1] + 1), slice(columns[0][0], columns[0][-1] + 1))
-    yield where, values, chunking.is_gap(values, nodata)
-
-
-def _nearest(grid: GeoBox, source: GeoBox, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (axis 0) or columns (axis 1) of a grid that a source covers, and the source's in which their centres lie."""
-    first, step = (grid.affine.f, grid.affine.e) if axis == 0 else (grid.affine.c, grid.affine.a)
-    start, size = (source.affine.f, source.affine.e) if axis == 0 else (source.affine.c, source.affine.a)
-    targets = np.arange(grid.shape[axis])
-    found = np.floor((first + (targets + 0.5) * step - start) / size).astype(int)
-    inside = (found >= 0) & (found < source.shape[axis])
-    return targets[inside], found[inside]
-
-
-def _warped(file: Any, layer: Layer, grid: GeoBox, nodata: Any) -> tuple[Any, np.ndarray, np.ndarray | None]:
-    """The nearest pixels of a layer in another CRS; without tolerance, so that it does not matter where blocks end."""
-    options = {"crs": str(grid.crs), "transform": grid.affine, "height": grid.shape[0], "width": grid.shape[1]}
-    options |= {"src_crs": str(layer.grid.crs), "resampling": Resampling.nearest, "tolerance": 0.0}
-    options |= {"add_alpha": True} if nodata is None else {"src_nodata": nodata, "nodata": nodata}
-    with WarpedVRT(file, **options) as view:
-        values = view.read(layer.index)
-        gaps = chunking.is_gap(values, nodata)
-        if nodata is None:
-            outside = view.dataset_mask() == 0
-            gaps = outside if gaps is None else gaps | outside
-    return (slice(None), slice(None)), values, gaps
+    if coverage.offset(grid, layer.grid) is None:
+        values = values[rows - top, columns - left]
+    yield inside, values, chunking.is_gap(values, nodata)

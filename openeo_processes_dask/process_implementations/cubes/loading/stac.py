@@ -92,6 +92,8 @@ def items(url: str) -> tuple[list[pystac.Item], pystac.Collection | None]:
             return [_placed(found, href)], None
         if not isinstance(found, pystac.Catalog):
             raise FileContentInvalid(f"{href} is neither an Item nor a Collection nor a Catalog")
+        # its own root: what lies above it is not wanted, and the reader is handed down from the root
+        found.set_root(found)
         found._stac_io = reader
         collection = found if isinstance(found, pystac.Collection) else None
         return [_placed(item, href) for item in found.get_items(recursive=True)], collection
