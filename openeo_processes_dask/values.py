@@ -14,7 +14,7 @@ from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.kernels.reduction import Reduction
 
 Function = Callable[..., Any]
-_LARGEST_INTEGER = 2**63 - 1
+LARGEST_INTEGER = 2**63 - 1
 
 
 def is_nodata(value: Any) -> bool:
@@ -45,6 +45,19 @@ def calculate(kernel: Function, scalar: Function, /, **operands: Any) -> Any:
         return scalar(*values)
     except OverflowError:  # integers beyond floating point
         return scalar(*map(_as_float, values))
+
+
+def on_numbers(function: Function, ufunc: np.ufunc) -> Function:
+    """Python's function of a number, with numpy's answer where Python raises: infinity or NaN."""
+
+    def call(x: Any) -> Any:
+        try:
+            return function(x)
+        except (ValueError, OverflowError):
+            with np.errstate(all="ignore"):
+                return float(ufunc(np.float64(_as_float(x))))
+
+    return call
 
 
 def _calculate(kernel: Function, scalar: Function, operands: dict[str, Any]) -> Any:
@@ -125,9 +138,22 @@ def _reduced_list(
     return lazy.reduce(reduction, as_array(present), 0, False, False, **options).tolist()
 
 
+def axis_of(data: Any, axis: int | None) -> int:
+    """The axis that is meant: the one that was said, or the only one.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If none was said and there are several.
+    """
+    if axis is None and data.ndim != 1:
+        raise ProcessParameterInvalid(f"an array of {data.ndim} axes needs to be told along which")
+    return 0 if axis is None else int(axis) % data.ndim
+
+
 def as_array(numbers: Sequence[Any]) -> np.ndarray:
     """Numbers as an array: of integers if all are and fit, else of floats."""
-    if all(isinstance(n, int) and -_LARGEST_INTEGER <= n <= _LARGEST_INTEGER for n in numbers):
+    if all(isinstance(n, int) and -LARGEST_INTEGER <= n <= LARGEST_INTEGER for n in numbers):
         return np.asarray(numbers, np.int64)
     return np.asarray([_as_float(n) for n in numbers], np.float64)
 

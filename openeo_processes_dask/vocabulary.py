@@ -98,6 +98,17 @@ Anything = Annotated[Any, Schema({}, "Any value.")]
 Number = Annotated[Any, Schema(_MAYBE_NUMBER, "A number or no-data.")]
 NumberFromZero = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimum": 0}, "A number of at least zero, or no-data.")]
 Sign = Annotated[Any, Schema({**_MAYBE_NUMBER, "enum": [-1, 0, 1, None]}, "Minus one, zero, one or no-data.")]
+PositiveNumber = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimumExclusive": 0}, "A number above zero, or no-data.")]
+NumberFromOne = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimum": 1}, "A number of at least one, or no-data.")]
+UnitNumber = Annotated[
+    Any, Schema({**_MAYBE_NUMBER, "minimum": -1, "maximum": 1}, "A number from -1 to 1, or no-data.")
+]
+InnerUnitNumber = Annotated[
+    Any,
+    Schema({**_MAYBE_NUMBER, "minimumExclusive": -1, "maximumExclusive": 1}, "A number between -1 and 1, or no-data."),
+]
+WholeNumber = Annotated[Any, Schema(_type("integer", "null"), "A whole number, or no-data.")]
+Integer = Annotated[int, Schema(_type("integer"), "A whole number.")]
 PlainNumber = Annotated[Any, Schema(_NUMBER, "A number.")]
 NormalizedNumber = Annotated[Any, Schema({**_NUMBER, "minimum": -1, "maximum": 1}, "A number between -1 and 1.")]
 Delta = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimumExclusive": 0}, "The largest difference that counts as equal.")]
