@@ -331,9 +331,10 @@ def along(kernel: Kernel, data: Any, axis: int, **options: Any) -> Any:
 
     On dask the axis is brought into one chunk; what length and type result is found by trying one row.
     """
+    if isinstance(data, xr.DataArray):
+        return _along_cube(kernel, _gaps_as_nan(data), axis, options)
     if not isinstance(data, da.Array):
-        with np.errstate(all="ignore"):
-            return kernel(data, axis, **options)
+        return _silent(kernel, data, axis, **options)
     sample = kernel(
         np.ones(tuple(n if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype), axis, **options
     )
@@ -348,6 +349,15 @@ def along(kernel: Kernel, data: Any, axis: int, **options: Any) -> Any:
         chunks=tuple((sample.shape[axis],) if i == axis else c for i, c in enumerate(chunks)),
         **options,
     )
+
+
+def _along_cube(kernel: Kernel, cube: xr.DataArray, axis: int, options: dict[str, Any]) -> xr.DataArray:
+    """A cube whose axis keeps its labels if it keeps its length."""
+    values = along(kernel, cube.data, axis, **options)
+    if values.shape == cube.shape:
+        return cube.copy(data=values)
+    kept = {name: c for name, c in cube.coords.items() if cube.dims[axis] not in c.dims}
+    return xr.DataArray(values, dims=cube.dims, coords=kept, attrs=cube.attrs, name=cube.name)
 
 
 def together(data: da.Array, axis: int) -> da.Array:

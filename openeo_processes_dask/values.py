@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
 
 from openeo_processes_dask import lazy
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Reduction
 
 Function = Callable[..., Any]
@@ -164,5 +166,90 @@ def is_plain_array(value: Any) -> bool:
 
 
 def listed(array: Any) -> list[Any]:
-    """The values of a one-dimensional array as plain values."""
-    return [lazy.native(value) for value in np.asarray(array)]
+    """The values of a list or a one-dimensional array as plain values."""
+    return [lazy.native(value) for value in (array if isinstance(array, (list, tuple)) else np.asarray(array))]
+
+
+# --- labelled arrays: one-dimensional DataArrays with labels, which hold values of any type
+
+
+def is_list(value: Any, axis: int | None = None) -> bool:
+    """Whether a value is to be handled as a list of plain values: no block of numbers along an axis."""
+    if isinstance(value, (list, tuple)) or is_plain_array(value):
+        return True
+    return axis is None and isinstance(value, xr.DataArray) and value.ndim == 1 and not lazy.is_lazy(value)
+
+
+def labels_of(array: Any) -> list[Any] | None:
+    """The labels of a labelled array; None for other arrays."""
+    if isinstance(array, xr.DataArray) and array.ndim == 1 and array.dims[0] in array.coords:
+        return listed(array.coords[array.dims[0]])
+    return None
+
+
+def labelled(values: Sequence[Any], labels: Sequence[Any] | None) -> Any:
+    """A labelled array; without labels a list."""
+    if labels is None:
+        return list(values)
+    return xr.DataArray(_objects(values), dims=["labels"], coords={"labels": _objects(labels)})
+
+
+def same_label(one: Any, other: Any) -> bool:
+    """Whether two labels are the same: numbers and texts never are."""
+    return isinstance(one, str) == isinstance(other, str) and bool(one == other)
+
+
+def _objects(values: Sequence[Any]) -> np.ndarray:
+    """An array that holds values as they are, lists among them."""
+    array = np.empty(len(values), object)
+    for index, value in enumerate(values):
+        array[index] = value
+    return array
+
+
+# --- blocks along an axis
+
+
+def joined(parts: Sequence[Any], axis: int) -> Any:
+    """Blocks and plain numbers as one block, one after the other along an axis; numbers count as one element.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If a part is neither.
+    """
+    lazy.require_numbers("array", **{f"element {i}": part for i, part in enumerate(parts) if not is_boolean(part)})
+    blocks: list[Any] = [math.nan if part is None else lazy.native(part) for part in parts]
+    ndim = max(block.ndim for block in blocks if lazy.is_array(block))
+    model = next(block for block in blocks if lazy.is_array(block) and block.ndim == ndim)
+    shape = tuple(1 if i == axis else n for i, n in enumerate(model.shape))
+    dtype = np.result_type(*(missing.float_of(b.dtype) if _with_fraction(blocks, b) else b for b in blocks))
+    module = da if any(map(lazy.is_lazy, blocks)) else np
+    full = [module.asarray(block).astype(dtype) for block in blocks]
+    raised = [block.reshape(shape) if block.ndim == ndim - 1 and ndim > 1 else block for block in full]
+    return module.concatenate([b if b.ndim == ndim else module.broadcast_to(b, shape) for b in raised], axis=axis)
+
+
+def _with_fraction(blocks: Sequence[Any], block: Any) -> bool:
+    """Whether a block of integers meets a fraction or a gap among plain numbers."""
+    whole = lazy.is_array(block) and block.dtype.kind in "iu"
+    return whole and any(isinstance(other, float) for other in blocks)
+
+
+def is_boolean(value: Any) -> bool:
+    """Whether a plain value is a truth value."""
+    return isinstance(value, (bool, np.bool_))
+
+
+def whole_number(process: str, name: str, value: Any, least: int = 0) -> int:
+    """A parameter that must be a whole number.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If it is none, or too small.
+    """
+    value = lazy.native(value)
+    if is_number(value) and value == value and not math.isinf(value) and int(value) == value and value >= least:
+        return int(value)
+    raise ProcessParameterInvalid(f"{process}: {name} must be a whole number from {least}, not {value!r}")

@@ -120,6 +120,7 @@ Scalar = Annotated[
 Index = Annotated[Any, Schema(_type("integer", minimum=0), "A position, counted from zero.")]
 Label = Annotated[Any, Schema(_LABEL, "A label.")]
 Text = Annotated[str, Schema(_type("string"), "A text.")]
+Separator = Annotated[str, Schema(_type("string", minLength=1), "A text that stands between parts of a label.")]
 
 # --- arrays
 Numbers = Annotated[Any, Schema(_array(_MAYBE_NUMBER), "Numbers, no-data among them.")]
@@ -139,9 +140,46 @@ Probabilities = Annotated[
         "Probabilities that ascend, or the number of intervals of equal probability.",
     ),
 ]
+OptionalLabel = Annotated[Any, Schema([*_LABEL, _NULL], "A label; null for none.")]
+LabelList = Annotated[
+    Any, Schema(_array(_type("number", "string"), uniqueItems=True), "Labels that differ from each other.")
+]
+Labels = Annotated[Any, Schema(_array(_type("number", "string")), "Labels.")]
+AnyArray = Annotated[Any, Schema(_type("array"), "An array.")]
+LabeledArray = Annotated[Any, Schema(_type("array", subtype="labeled-array", items={}), "A labelled array.")]
+Position = Annotated[Any, Schema([_NULL, _type("integer", minimum=0)], "A position, or null where there is none.")]
+Positions = Annotated[Any, Schema(_array(_type("integer", minimum=0)), "Positions, counted from zero.")]
+Repetitions = Annotated[int, Schema(_type("integer", minimum=1), "How many times.")]
+Sortable = Annotated[
+    Any,
+    Schema(_array({"anyOf": [_NUMBER, _NULL, _DATE_TIME, _DATE]}), "Numbers, or dates and times, and no-data."),
+]
 IntervalCount = Annotated[
     Any, Schema(_type("integer", minimum=2), "The number of intervals of equal probability.", deprecated=True)
 ]
+
+# --- texts, dates and messages
+_INSTANT = [_DATE_TIME, _DATE]
+MaybeText = Annotated[Any, Schema(_type("string", "null"), "A text or no-data.")]
+Texts = Annotated[
+    Any, Schema(_array(_type("string", "number", "boolean", "null")), "Texts, or what is written as one.")
+]
+AnyText = Annotated[Any, Schema(_type("string", "number", "boolean", "null"), "A text, or what is written as one.")]
+TextPosition = Annotated[
+    Any, Schema(_type("integer", "null", minimum=0), "A position in a text, or null where there is none.")
+]
+Instant = Annotated[Any, Schema(_INSTANT, "A date, or a date and time.")]
+InstantOrTime = Annotated[
+    Any,
+    Schema(
+        [*_INSTANT, _type("string", subtype="time", pattern="^\\d{2}:\\d{2}:\\d{2}$")],
+        "A date, a date and time, or a time of the day.",
+    ),
+]
+UNITS = ("millisecond", "second", "minute", "hour", "day", "week", "month", "year")
+LEVELS = ("error", "warning", "info", "debug")
+TimeUnit = Annotated[str, Schema(_type("string", enum=list(UNITS)), "The unit of time.")]
+LogLevel = Annotated[str, Schema(_type("string", enum=list(LEVELS)), "How severe it is.")]
 
 # --- cubes
 Cube = Annotated[xr.DataArray, Schema(_cube(), "A data cube.")]
@@ -155,6 +193,10 @@ RasterOrVectorCube = Annotated[
 DimensionName = Annotated[str, Schema(_type("string"), "The name of a dimension.")]
 OptionalDimensionName = Annotated[
     str | None, Schema(_type("string", "null"), "The name of a dimension; null where there is but one choice.")
+]
+DimensionNames = Annotated[Any, Schema(_array(_type("string"), uniqueItems=True), "Names of dimensions.")]
+SeveralDimensionNames = Annotated[
+    Any, Schema(_array(_type("string"), uniqueItems=True, minItems=2), "Names of two or more dimensions.")
 ]
 BandName = Annotated[str, Schema(_BAND, "The name or common name of a band.")]
 BandNames = Annotated[Any, Schema(_array(_BAND), "Names or common names of bands.")]
@@ -180,6 +222,15 @@ _BBOX = _type(
 )
 _INTERVAL = _array({"anyOf": [_DATE_TIME, _DATE, _NULL]}, subtype="temporal-interval", minItems=2, maxItems=2)
 _DISTINCT_INTERVAL = {**_INTERVAL, "uniqueItems": True}
+_TIME = _type("string", subtype="time", pattern="^\\d{2}:\\d{2}:\\d{2}$")
+_INTERVAL_OR_TIMES = {**_DISTINCT_INTERVAL, "items": {"anyOf": [_DATE_TIME, _DATE, _TIME, _NULL]}}
+Intervals = Annotated[
+    Any,
+    Schema(
+        _array(_INTERVAL_OR_TIMES, subtype="temporal-intervals", minItems=1),
+        "Intervals of dates or of times of the day, each with its start (included) and end (excluded).",
+    ),
+]
 BoundingBox = Annotated[Any, Schema(_BBOX, "West, south, east and north, and the CRS they are given in.")]
 Interval = Annotated[Any, Schema(_INTERVAL, "Start (included) and end (excluded); null where open.")]
 OptionalInterval = Annotated[
@@ -227,6 +278,8 @@ METHODS = (
     "sum",
 )
 CORNERS = ("lower-left", "upper-left", "lower-right", "upper-right")
+DIMENSION_TYPES = ("bands", "geometry", "spatial", "temporal", "other")
+DimensionType = Annotated[str, Schema(_type("string", enum=list(DIMENSION_TYPES)), "The type of a dimension.")]
 Period = Annotated[str, Schema(_type("string", enum=list(PERIODS)), "The period of the calendar.")]
 Method = Annotated[str, Schema(_type("string", enum=list(METHODS)), "The resampling method.")]
 Corner = Annotated[str, Schema(_type("string", enum=list(CORNERS)), "The corner where both grids meet.")]
@@ -277,6 +330,34 @@ Condition = Annotated[
         [_process({"x": {}}, _type("boolean")), _type("boolean", const=True), _NULL],
         "A process that tells which values `x` count; true for all, null for those that are valid.",
         ("x",),
+    ),
+]
+LabelCondition = Annotated[
+    Callback,
+    Schema(
+        _process({"value": _LABEL}, _type("boolean")), "A process that tells which labels `value` stay.", ("value",)
+    ),
+]
+_ELEMENT = {"x": {}, "index": _type("integer", minimum=0)}
+_ELEMENT_LABEL = {"name": "label", "schema": [*_LABEL, _NULL], "default": None, "optional": True}
+
+
+def _on_elements(returns: dict[str, Any]) -> dict[str, Any]:
+    document = _process(_ELEMENT, returns)
+    document["parameters"].insert(2, _ELEMENT_LABEL)
+    return document
+
+
+ElementProcess = Annotated[
+    Callback,
+    Schema(_on_elements({}), "A process on each element `x`, its `index` and `label`.", ("x", "index", "label")),
+]
+ElementCondition = Annotated[
+    Callback,
+    Schema(
+        _on_elements(_type("boolean")),
+        "A process that tells which elements `x`, with `index` and `label`, are kept.",
+        ("x", "index", "label"),
     ),
 ]
 MetadataFilter = Annotated[

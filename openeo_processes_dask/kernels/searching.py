@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from openeo_processes_dask.kernels.missing import same
-from openeo_processes_dask.kernels.reduction import combined, folded
+from openeo_processes_dask.kernels.missing import is_true, same
+from openeo_processes_dask.kernels.reduction import Reduction, combined, folded
 
 Part = tuple[np.ndarray, ...]
 
@@ -42,6 +42,21 @@ def _merge_last(parts: list[Part]) -> Part:
 def _final(part: Part, dtype: np.dtype) -> np.ndarray:
     return part[0].astype(dtype, copy=False)
 
+
+def find(block: np.ndarray, axis: int, skip: bool, reverse: bool = False) -> np.ndarray:
+    """The position of the first, or last, true value of each row; a gap where there is none."""
+    held = is_true(np.flip(block, axis) if reverse else block)
+    position = np.argmax(held, axis=axis, keepdims=True)
+    if reverse:
+        position = block.shape[axis] - 1 - position
+    return np.where(held.any(axis, keepdims=True), position, np.nan)
+
+
+def _float64(dtype: np.dtype) -> np.dtype:
+    return np.dtype(np.float64)
+
+
+FIND = Reduction(find, dtype=_float64, name="array_find")
 
 # Both skip gaps; where gaps count as values, or cannot be, the element at the end is the answer.
 FIRST = combined(_first, _merge_first, _final, same, ordered=True, name="first")

@@ -1,4 +1,4 @@
-"""Order statistics along an axis: medians and quantiles, gaps left out."""
+"""Order along an axis: sorted values, their positions, and statistics of order, gaps left out."""
 
 from __future__ import annotations
 
@@ -53,6 +53,61 @@ def _at(ranked: np.ndarray, rank: Any, axis: int) -> np.ndarray:
     if first >= 0 and (rank == first).all():
         return ranked.take([first], axis)
     return np.take_along_axis(ranked, np.maximum(rank, 0), axis)
+
+
+# --- sorting
+
+
+def order(block: np.ndarray, axis: int, asc: bool, nodata: bool | None) -> np.ndarray:
+    """The positions of the values in their order, ties as they come; gaps last, or first, or left out.
+
+    Where gaps are left out, positions are floats, and gaps stand behind those of the values.
+    """
+    positions = _positions(block, axis, asc)
+    if block.dtype.kind != "f" or nodata is True:
+        return positions
+    gap = np.isnan(np.take_along_axis(block, positions, axis))
+    if nodata is None:
+        return np.where(gap, np.nan, positions)
+    return np.take_along_axis(positions, _rolled(gap, axis), axis)
+
+
+def sort(block: np.ndarray, axis: int, asc: bool, nodata: bool | None) -> np.ndarray:
+    """The values in their order; gaps last, or first where `nodata` is false."""
+    ranked = np.sort(block, axis)
+    if block.dtype.kind != "f":
+        return ranked if asc else np.flip(ranked, axis)
+    gap = np.isnan(ranked)
+    if not asc:
+        ranked, gap = np.flip(ranked, axis), np.flip(gap, axis)
+    if asc == (nodata is False) and gap.any():
+        return np.take_along_axis(ranked, _rolled(gap, axis), axis)
+    return ranked
+
+
+def rearrange(block: np.ndarray, order: np.ndarray, axis: int) -> np.ndarray:
+    """The values at positions, which differ from row to row; a gap among the positions is a gap in the result."""
+    gap = np.isnan(order) if order.dtype.kind == "f" else None
+    found = np.take_along_axis(block, np.where(gap, 0, order).astype(np.intp) if gap is not None else order, axis)
+    return found if gap is None else np.where(gap, np.nan, found)
+
+
+def _positions(block: np.ndarray, axis: int, asc: bool) -> np.ndarray:
+    if asc:
+        return np.argsort(block, axis, kind="stable")
+    if block.dtype.kind == "f":
+        return np.argsort(-block, axis, kind="stable")
+    backwards = np.argsort(np.flip(block, axis), axis, kind="stable")
+    return np.flip(block.shape[axis] - 1 - backwards, axis)
+
+
+def _rolled(gap: np.ndarray, axis: int) -> np.ndarray:
+    """Where to take values from so that gaps at one end come to the other."""
+    length = gap.shape[axis]
+    places = np.arange(length).reshape([-1 if i == axis else 1 for i in range(gap.ndim)])
+    count = gap.sum(axis, keepdims=True)
+    at_start = gap.take([0], axis)
+    return (places + np.where(at_start, count, -count)) % length if length else places
 
 
 MEDIAN = Reduction(median, name="median")

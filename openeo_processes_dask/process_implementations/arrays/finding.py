@@ -21,7 +21,28 @@ from openeo_processes_dask.exceptions import (
     ProcessParameterInvalid,
 )
 from openeo_processes_dask.kernels import missing, searching
-from openeo_processes_dask.vocabulary import NOT_GIVEN, Anything, Flag, Index, Label, Scaling, Values
+from openeo_processes_dask.process_implementations.comparison import eq
+from openeo_processes_dask.process_implementations.logic import any_
+from openeo_processes_dask.vocabulary import (
+    NOT_GIVEN,
+    Anything,
+    Flag,
+    Index,
+    Label,
+    Position,
+    Scalar,
+    Scaling,
+    Values,
+)
+
+
+@declare("arrays", "comparison", "reducer", scaling=Scaling.TREE)
+def array_contains(data: Values, value: Scalar, *, axis: int | None = None, keepdims: bool = False) -> Flag:
+    """Whether an array contains a value.
+
+    Values are compared as `eq` does it: types count among plain values, and no-data equals nothing.
+    """
+    return _true_of(any_(_matches("array_contains", data, value), axis=axis, keepdims=keepdims))
 
 
 @declare("arrays", "reducer", scaling=Scaling.TREE)
@@ -71,6 +92,37 @@ def array_element(
     return _gap(data, along, keepdims)
 
 
+@declare("arrays", "reducer", scaling=Scaling.SHUFFLE)
+def array_find(
+    data: Values, value: Anything, reverse: Flag = False, *, axis: int | None = None, keepdims: bool = False
+) -> Position:
+    """Position of a value in an array.
+
+    Values are compared as `eq` does it. Where there is none the position is no-data, so positions in arrays are
+    floating-point numbers. The whole axis is brought into one chunk.
+    """
+    matches = _matches("array_find", data, value)
+    if isinstance(matches, list) and not any(lazy.is_array(match) for match in matches):
+        found = [position for position, match in enumerate(matches) if match is True]
+        return found[-1 if reverse else 0] if found else lazy.nothing()
+    return lazy.native(lazy.reduce(searching.FIND, matches, axis, keepdims, True, reverse=bool(reverse)))
+
+
+@declare("arrays", "reducer", scaling=Scaling.SHUFFLE, experimental=True)
+def array_find_label(
+    data: Values,
+    label: Label,
+    *,
+    axis: int | None = None,
+    keepdims: bool = False,
+    dim_labels: Sequence[Any] | None = None,
+) -> Position:
+    """Position of a label; no-data where an array has no such label, or none at all."""
+    labels = values.labels_of(data) if dim_labels is None else list(dim_labels)
+    position = -1 if labels is None else _position(labels, label)
+    return position if position >= 0 else lazy.nothing()
+
+
 @declare("arrays", "reducer", scaling=Scaling.TREE)
 def first(data: Values, ignore_nodata: Flag = True, *, axis: int | None = None, keepdims: bool = False) -> Anything:
     """First element of an array.
@@ -87,6 +139,20 @@ def last(data: Values, ignore_nodata: Flag = True, *, axis: int | None = None, k
     The last that is not no-data, unless no-data shall not be ignored.
     """
     return _end(searching.LAST, -1, data, ignore_nodata, axis, keepdims)
+
+
+def _matches(process: str, data: Any, value: Any) -> Any:
+    """Where an array equals a value: for each element of a list, or each value of a block."""
+    if values.is_list(data):
+        return [eq(element, value) for element in values.listed(data)]
+    if not lazy.is_array(data):
+        raise ProcessParameterInvalid(f"{process}: data must be an array, not {type(data).__name__}")
+    return eq(data, value)
+
+
+def _true_of(held: Any) -> Any:
+    """A truth value of a list as such, whatever no-data looks like."""
+    return bool(held) if not lazy.is_array(held) else held
 
 
 def _end(reduction: Any, index: int, data: Any, ignore_nodata: bool, axis: Any, keepdims: bool) -> Any:
@@ -137,10 +203,8 @@ def _position(labels: Sequence[Any], label: Any) -> int:
     label = lazy.native(label)
     for position, known in enumerate(labels):
         known = lazy.native(known)
-        if isinstance(known, (np.datetime64, datetime.datetime)):
-            if _instant(known) == _instant(label):
-                return position
-        elif known == label and isinstance(known, str) == isinstance(label, str):
+        dated = isinstance(known, (np.datetime64, datetime.datetime))
+        if _instant(known) == _instant(label) if dated else values.same_label(known, label):
             return position
     return -1
 
