@@ -196,6 +196,20 @@ def test_a_folder_of_netcdf_files_follows_time(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cube[:, 0], values)
 
 
+@pytest.mark.parametrize("when", ["along", "name", "scalar"])
+def test_building_reads_no_values(tmp_path: Path, when: str) -> None:
+    data = xr.Dataset({"a": (("y", "x"), pictures.pixels((3, 5)))}, {"y": np.arange(3.0), "x": np.arange(5.0)})
+    if when != "name":
+        data = data.assign_coords(time=pd.Timestamp("2023-04-03"))
+    path = written(tmp_path / "2023-04-03.zarr", data.expand_dims("time") if when == "along" else data, "zarr2")
+    for chunk in (path / "a").glob("0*"):
+        chunk.write_bytes(b"nothing that could be decompressed")
+    cube = load(path, None, ["2023-04-01", "2023-05-01"])
+    assert (cube.shape, cube.t.dt.day.values.tolist()) == ((1, 1, 3, 5), [3])
+    with pytest.raises(exceptions.FileContentInvalid, match=r"2023-04-03\.zarr cannot be read"):
+        cube.compute()
+
+
 # --- ids
 
 

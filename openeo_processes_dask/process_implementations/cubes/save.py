@@ -55,7 +55,15 @@ def _cube(data: Any, format: str) -> xr.DataArray:
         raise FormatUnsuitable(f"{format} holds data cubes, not {type(data).__name__}") from error
     if not cube.size:
         raise DataCubeEmpty(f"the cube has no values, its shape is {dict(cube.sizes)}")
-    return cube
+    return _with_date(cube)
+
+
+def _with_date(cube: xr.DataArray) -> xr.DataArray:
+    """The cube of a single date, cut out of a longer one, with a temporal dimension again, so that it keeps it."""
+    if dimensions.of_role(cube, "temporal"):
+        return cube
+    dates = [name for name, one in cube.coords.items() if not one.dims and one.dtype.kind == "M"]
+    return dimensions.with_role(cube.expand_dims(dates), str(dates[0]), "temporal") if len(dates) == 1 else cube
 
 
 def _write(cube: xr.DataArray, format: str, path: Path, settings: dict[str, Any]) -> dict[Path, Any]:

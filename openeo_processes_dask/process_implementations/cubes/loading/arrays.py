@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from .request import Band, Request
 NETCDF = (".nc", ".nc4", ".cdf")
 ZARR = (".zgroup", ".zmetadata", "zarr.json")
 BAND_ORDER = "openeo_bands"  # the attribute of a store that lists the variables in their order
-_AXES = {"temporal": "t", "bands": "bands", "y": "y", "x": "x"}
+_AXES = ("t", "bands", "y", "x")
 
 
 @dataclass(frozen=True)
@@ -35,42 +35,47 @@ class Opened:
     variables: tuple[str, ...]
     bands: tuple[Band, ...]
     along: bool  # whether one variable holds all bands
+    time: np.datetime64 | None = None  # the only one of a file without a temporal dimension
 
 
 class Stack:
     """What dask asks of an array, over the bands of one file: a slice is read when it is asked for."""
 
-    def __init__(self, path: Path, parts: Sequence[xr.Variable], dtype: np.dtype, nodata: Any, dates: int) -> None:
+    ndim = 4
+
+    def __init__(self, path: Path, parts: Sequence[xr.Variable], dtype: np.dtype, nodata: Any) -> None:
         self.path = path
         self.parts = parts
         self.stored = [_nodata(part) for part in parts]
         self.dtype = dtype
         self.nodata = nodata
-        self.shape = (dates, len(parts), *parts[0].shape[-2:])
-        self.ndim = 4
+        sizes = parts[0].sizes
+        self.shape = (sizes.get("t", 1), len(parts), sizes["y"], sizes["x"])
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
         """The values of a block as the common type; dask hands on what is cut out of blocks, such as one position."""
-        dates, bands, rows, columns = (slice(one, one + 1) if isinstance(one, int) else one for one in key)
+        dates, bands, rows, columns = (one if isinstance(one, slice) else slice(one, one + 1) for one in key)
         chosen = range(len(self.parts))[bands]
         sizes = (len(range(size)[one]) for size, one in zip(self.shape[2:], (rows, columns), strict=True))
         out = np.empty((len(range(self.shape[0])[dates]), len(chosen), *sizes), self.dtype)
         for place, number in enumerate(chosen):
-            part = self.parts[number]
-            values = self._read(part.isel({"y": rows, "x": columns, **({"t": dates} if "t" in part.dims else {})}))
+            values = self._read(self.parts[number], {"t": dates, "y": rows, "x": columns})
             out[:, place] = values
             gaps = chunking.is_gap(values, self.stored[number])
             if gaps is not None and self.stored[number] != self.nodata:
                 np.copyto(out[:, place], self.nodata, where=gaps)
-        return out[tuple(0 if isinstance(one, int) else slice(None) for one in key)]
+        return out[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
 
-    def _read(self, part: xr.Variable) -> np.ndarray:
+    def _read(self, part: xr.Variable, where: dict[str, slice]) -> np.ndarray:
+        """Values in the order of t, y and x; turned after they were read, because xarray reads turned ones slowly."""
+        wanted = part.isel({axis: one for axis, one in where.items() if axis in part.dims})
         try:
-            return np.asarray(part.values)
+            values = np.asarray(wanted.values)
         except FileNotFoundError as error:
             raise FileNotFound(f"{self.path}: there is no such file") from error
         except (OSError, RuntimeError, KeyError, ValueError) as error:  # what HDF5 and decompressors raise
             raise FileContentInvalid(f"{self.path} cannot be read: {error}") from error
+        return values.transpose([part.dims.index(axis) for axis in where if axis in part.dims])
 
     def __dask_tokenize__(self) -> object:
         about = self.path.stat()
@@ -99,11 +104,11 @@ def cube(paths: Sequence[Path], request: Request) -> xr.DataArray:
     dated = [part for part in (_in_time(one, request) for one in every) if part is not None]
     if not dated:
         raise request.nothing(str(paths[0]), "no date lies")
+    if len(dated) == 1:
+        return _cube(dated[0], chosen, request)
+    if undated := [one.path for one in dated if "t" not in one.data.dims and one.time is None]:
+        raise FileContentInvalid(f"{undated[0]} has no date, so it makes no cube with the files beside it")
     parts = [_cube(one, chosen, request) for one in dated]
-    if len(parts) == 1:
-        return parts[0]
-    if not all("t" in part.dims for part in parts):
-        raise FileContentInvalid(f"{paths[0].parent}: several files without dates are no cube")
     joined = xr.concat(parts, "t", coords="minimal", compat="override", join="exact", combine_attrs="override")
     return joined.sortby("t")
 
@@ -117,23 +122,27 @@ def _open(path: Path) -> Opened:
     renamed = {names_of["x"]: "x", names_of["y"]: "y", **dict.fromkeys(temporal, "t"), **dict.fromkeys(along, "bands")}
     data = data.rename({old: new for old, new in renamed.items() if old != new})
     variables = _ordered(path, data, [str(n) for n, one in data.data_vars.items() if {"x", "y"} <= set(one.dims)])
-    more = {str(d) for name in variables for d in data[name].dims} - set(_AXES.values())
-    if not variables or more:
-        reason = (
-            f"has dimensions beside t, bands, y and x: {', '.join(sorted(more))}"
-            if more
-            else "has no variable of x and y"
-        )
-        raise FileContentInvalid(f"{path} {reason}")
-    if "bands" not in {d for name in variables for d in data[name].dims}:
+    used = {str(d) for name in variables for d in data[name].dims}
+    if not variables:
+        raise FileContentInvalid(f"{path} has no variable of x and y")
+    if more := used - set(_AXES):
+        raise FileContentInvalid(f"{path} has dimensions beside t, bands, y and x: {', '.join(sorted(more))}")
+    time = None if "t" in used else _only_time(path, data)
+    if "bands" not in used:
         bands = tuple(Band(name, data[name].attrs.get(dimensions.COMMON_NAME)) for name in variables)
-        return Opened(path, data, variables, bands, False)
+        return Opened(path, data, variables, bands, False, time)
     if len(variables) > 1:
         raise FileContentInvalid(f"{path} has several variables with bands: {', '.join(variables)}")
     common = data.coords[dimensions.COMMON_NAME].values if dimensions.COMMON_NAME in data.coords else None
     labels = [str(label) for label in dimensions.labels(data[variables[0]], "bands")]
     bands = tuple(Band(n, (str(common[i]) or None) if common is not None else None) for i, n in enumerate(labels))
-    return Opened(path, data, variables, bands, True)
+    return Opened(path, data, variables, bands, True, time)
+
+
+def _only_time(path: Path, data: xr.Dataset) -> np.datetime64 | None:
+    """The date of a file without a temporal dimension: the only instant in it, else the date in its name."""
+    instants = [one.values for one in data.variables.values() if not one.dims and one.dtype.kind == "M"]
+    return np.asarray(instants, "datetime64[ns]")[0] if len(instants) == 1 else names.date_in(path.stem)
 
 
 def _ordered(path: Path, data: xr.Dataset, names: list[str]) -> tuple[str, ...]:
@@ -176,10 +185,8 @@ def _in_time(one: Opened, request: Request) -> Opened | None:
     """The file cut to the interval; None if nothing is left of it."""
     data = one.data
     if "t" not in data.dims:
-        if (moment := names.date_in(one.path.stem)) is not None:
-            if not request.keeps(moment):
-                return None
-            return Opened(one.path, data.assign_coords(t=moment).expand_dims("t"), one.variables, one.bands, one.along)
+        if one.time is not None:
+            return one if request.keeps(one.time) else None
         if request.start is not None or request.end is not None:
             raise FileContentInvalid(f"{one.path} has no dates, so that {request.interval} says nothing")
         return one
@@ -190,7 +197,7 @@ def _in_time(one: Opened, request: Request) -> Opened | None:
     kept = np.array([request.keeps(moment) for moment in data["t"].values.astype("datetime64[ns]")], bool)
     if not kept.any():
         return None
-    return Opened(one.path, data.isel(t=_slice(kept)), one.variables, one.bands, one.along)
+    return replace(one, data=data.isel(t=_slice(kept)))
 
 
 def _slice(kept: np.ndarray) -> Any:
@@ -206,32 +213,34 @@ def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray
     parts = [_variable(one, data, band) for band in chosen]
     gaps = bool(polygons)
     dtype, nodata = chunking.shared({(part.dtype, _nodata(part)) for part in parts}, gaps)
-    stack = Stack(one.path, parts, dtype, nodata, data.sizes.get("t", 1))
+    stack = Stack(one.path, parts, dtype, nodata)
     blocks, starts = _stored_blocks(parts[0], one.data, data)
     sizes = chunking.chunks(stack.shape, dtype.itemsize, blocks, starts)
     name = "load-" + tokenize(stack, sizes, request.start, request.end, [band.name for band in chosen], data.sizes)
     values = da.from_array(
         stack, sizes, name=name, asarray=False, fancy=False, inline_array=True, meta=np.empty((0,) * 4, dtype)
     )
-    return _labelled(values, data, chosen, crs, polygons, nodata)
+    cube = _labelled(values, data, one.time, chosen, crs, nodata)
+    return coverage.masked(cube, grids.of(cube), polygons, nodata) if polygons else cube
 
 
 def _labelled(
-    values: da.Array, data: xr.Dataset, chosen: Sequence[Band], crs: Any, polygons: Any, nodata: Any
+    values: da.Array, data: xr.Dataset, time: np.datetime64 | None, chosen: Sequence[Band], crs: Any, nodata: Any
 ) -> xr.DataArray:
-    axes = ("t", "bands", "y", "x") if "t" in data.dims else ("bands", "y", "x")
-    coordinates: dict[str, Any] = {name: data[name].variable.copy() for name in ("t", "y", "x") if name in data.coords}
+    coordinates: dict[str, Any] = {n: data[n].variable.copy() for n in ("t", "y", "x") if n in data.dims and n in data}
+    if time is not None:
+        coordinates["t"] = xr.Variable("t", np.array([time], "datetime64[ns]"))
     coordinates["bands"] = xr.Variable("bands", [band.name for band in chosen])
     if any(band.common_name for band in chosen):
         coordinates[dimensions.COMMON_NAME] = xr.Variable("bands", [band.common_name or "" for band in chosen])
     if crs is not None:
         coordinates["spatial_ref"] = coverage.mapping(crs)
     attributes = {} if nodata is None or nodata != nodata else {"nodata": nodata}
-    cube = xr.DataArray(values if "t" in axes else values[0], coordinates, axes, attrs=attributes)
-    if polygons:
-        cube = coverage.masked(cube, grids.of(cube), polygons, nodata)
-    for name, role in (("t", "temporal"), ("bands", "bands"), ("y", "y"), ("x", "x")):
-        cube = dimensions.with_role(cube, name, role) if name in cube.dims else cube
+    timeless = "t" not in data.dims and time is None
+    axes = ("bands", "y", "x") if timeless else ("t", "bands", "y", "x")
+    cube = xr.DataArray(values[0] if timeless else values, coordinates, axes, attrs=attributes)
+    for name in axes:
+        cube = dimensions.with_role(cube, name, "temporal" if name == "t" else name)
     return cube.rename(None)
 
 
@@ -252,13 +261,12 @@ def _in_area(data: xr.Dataset, crs: Any, request: Request, path: Path) -> tuple[
 
 
 def _variable(one: Opened, data: xr.Dataset, band: Band) -> xr.Variable:
-    """One band as a lazy variable of t, y and x, in this order."""
+    """One band as a lazy variable of t, y and x, in any order."""
     if band not in one.bands:
         raise LabelNotAvailable(f"{one.path} has no band {band.name!r}; there are {[b.name for b in one.bands]}")
     place = one.bands.index(band)
     found = data.variables[one.variables[0] if one.along else band.name]
-    found = found.isel(bands=place) if one.along else found
-    return found.transpose(*(axis for axis in ("t", "y", "x") if axis in found.dims))
+    return found.isel(bands=place) if one.along else found
 
 
 def _nodata(part: xr.Variable) -> Any:
@@ -277,7 +285,7 @@ def _stored_blocks(part: xr.Variable, whole: xr.Dataset, data: xr.Dataset) -> tu
 
 
 def _start(axis: str, whole: xr.Dataset, data: xr.Dataset) -> int:
-    if axis not in data.coords or not data.sizes[axis]:
+    if axis not in data.dims or axis not in data.coords or not data.sizes[axis]:
         return 0
     return int(np.flatnonzero(whole[axis].values == data[axis].values[0])[0])
 

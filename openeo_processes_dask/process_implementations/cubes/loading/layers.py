@@ -22,6 +22,7 @@ from openeo_processes_dask.exceptions import FileContentInvalid, FileNotFound, O
 # Formats that hold nothing but pixels; others, such as VRT, may point at any file or address.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
 HTTP = {"GDAL_HTTP_TIMEOUT": 60, "GDAL_HTTP_CONNECTTIMEOUT": 10, "GDAL_HTTP_MAX_RETRY": 3, "GDAL_HTTP_RETRY_DELAY": 1}
+TAKEN = "ACQUISITIONDATETIME"  # the item of GDAL's metadata
 READERS = 8  # headers that are read at once
 
 
@@ -138,8 +139,8 @@ def _options(path: str) -> dict[str, Any]:
 
 
 def _seen(file: Any) -> np.datetime64 | None:
-    """When the image was taken, where GDAL's IMAGERY metadata say so."""
-    written = file.tags(ns="IMAGERY").get("ACQUISITIONDATETIME")
+    """When the image was taken, where GDAL's IMAGERY metadata say so, or those of a result of ours."""
+    written = file.tags(ns="IMAGERY").get(TAKEN) or file.tags().get(TAKEN)
     try:
         return None if written is None else arguments.instant(written.strip().replace("/", "-"))
     except OpenEOException:

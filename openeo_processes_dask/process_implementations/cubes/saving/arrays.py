@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import h5netcdf
 import numpy as np
@@ -105,7 +106,8 @@ def variables(cube: xr.DataArray, format: str) -> Variables:
 
 def write_netcdf(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
     """Write a netCDF file, and look whether it is complete."""
-    coordinates(made).to_netcdf(path, engine="h5netcdf")
+    with dask.config.set(scheduler="synchronous"):  # or xarray asks a cluster for a lock
+        coordinates(made).to_netcdf(path, engine="h5netcdf")
     packing = {"compression": "gzip", "compression_opts": options["compression"], "shuffle": True}
     with h5netcdf.File(path, "a") as file:
         targets = []
@@ -130,7 +132,8 @@ def write_zarr(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
         dataset[name].encoding = {"chunks": made.blocks, "_FillValue": made.nodata, **packing}
         if made.nodata is None:
             del dataset[name].encoding["_FillValue"]
-    dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, safe_chunks=False)
+    with dask.config.set(scheduler="synchronous"):
+        dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, safe_chunks=False)
     group = zarr.open_group(path, mode="r+")
     _fill(made, [group[name] for name in made.names], path)
     _check(made, path, "zarr")
@@ -140,12 +143,13 @@ def coordinates(made: Variables) -> xr.Dataset:
     """A dataset of the coordinates alone, named in the way of CF."""
     cube = made.cube
     bands = () if made.axis is None else (cube.dims[made.axis],)
-    kept = {n: c.variable.copy(deep=False) for n, c in cube.coords.items() if not set(c.dims) & set(bands)}
+    kept = {n: c.variable for n, c in cube.coords.items() if not set(c.dims) & set(bands)}
     for name, one in kept.items():
         if one.dtype.kind == "O" and not all(isinstance(v, str) for v in np.ravel(one.values)):
             raise FormatUnsuitable(f"the labels of {name} can be written to no file: {one.values[:3]!r}")
-        one.attrs = storable_attributes({**one.attrs, **_cf(cube, str(name))})
-        one.encoding = {}
+        # zarr 3 specifies texts of any length only
+        values = one.values.astype(object) if one.dtype.kind == "U" else one.values
+        kept[name] = xr.Variable(one.dims, values, storable_attributes({**one.attrs, **_cf(cube, str(name))}))
     # a zarr store has no order of its own
     return xr.Dataset(coords=kept, attrs={"Conventions": "CF-1.10", BAND_ORDER: list(made.names)})
 

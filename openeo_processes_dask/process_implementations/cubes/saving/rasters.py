@@ -18,7 +18,7 @@ from odc.geo.geobox import GeoBox
 
 from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable, ProcessParameterInvalid
-from openeo_processes_dask.process_implementations.cubes.loading.layers import storable
+from openeo_processes_dask.process_implementations.cubes.loading.layers import TAKEN, storable
 
 from . import stream
 from .options import lone_name
@@ -135,7 +135,8 @@ class _Files:
             file.set_band_description(index, name)
         label = self.made.labels[date]
         if isinstance(label, np.datetime64):
-            file.update_tags(ns="IMAGERY", ACQUISITIONDATETIME=f"{pd.Timestamp(label):%Y-%m-%d %H:%M:%S}")
+            # not in the domain IMAGERY, which does not survive the copy to COG
+            file.update_tags(**{TAKEN: f"{pd.Timestamp(label):%Y-%m-%d %H:%M:%S}"})
         return file
 
 

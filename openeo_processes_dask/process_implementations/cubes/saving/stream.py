@@ -73,7 +73,7 @@ def _from_cluster(client: Any, values: da.Array, write: Write, progress: _Progre
     where = dict(zip(keys, _positions(optimized.chunks), strict=True))
     groups = _groups(graph, keys)
     most = max(AHEAD * sum(client.nthreads().values()), 4)
-    queue = as_completed()
+    queue = as_completed(loop=client.loop)
     pending: dict[Any, Any] = {}
     try:
         while True:
