@@ -148,6 +148,27 @@ def labels(cube: xr.DataArray, dimension: str) -> list[Any]:
     return list(range(cube.sizes[dimension]))
 
 
+def json_labels(cube: xr.DataArray, dimension: str) -> list[Any]:
+    """The labels of a dimension as JSON has them: instants as texts in UTC, geometries as WKT."""
+    if dimension in cube.coords and cube.coords[dimension].dtype.kind == "M":
+        return [_written(moment) for moment in cube.coords[dimension].values]
+    return [getattr(label, "wkt", label) for label in labels(cube, dimension)]
+
+
+def _written(moment: np.datetime64) -> str:
+    """An instant as text, with milliseconds only where there are some."""
+    whole = moment == moment.astype("datetime64[s]")
+    return f"{np.datetime_as_string(moment, unit='s' if whole else 'ms')}Z"
+
+
+def positions(chosen: np.ndarray) -> Any:
+    """Where to keep labels: a slice where they follow each other, which moves no data."""
+    where = np.flatnonzero(chosen)
+    if where.size and where[-1] - where[0] + 1 == where.size:
+        return slice(int(where[0]), int(where[-1]) + 1)
+    return where.tolist() if where.size else slice(0, 0)
+
+
 def band_positions(cube: xr.DataArray, dimension: str, name: str) -> list[int]:
     """The positions of the bands with a name, or else with a common name; empty where there is none."""
     names = [str(label) for label in labels(cube, dimension)]

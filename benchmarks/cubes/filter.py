@@ -6,7 +6,12 @@ from typing import Any
 
 import xarray as xr
 
-from openeo_processes_dask.process_implementations.cubes.filter import filter_bands, filter_bbox, filter_temporal
+from openeo_processes_dask.process_implementations.cubes.filter import (
+    filter_bands,
+    filter_bbox,
+    filter_labels,
+    filter_temporal,
+)
 
 from ..suite import Suite
 
@@ -37,6 +42,19 @@ class FilterBbox(Suite):
     def expected(self) -> Any:
         quarter = self.cube.sizes["x"] // 4
         return self.cube[..., quarter:-quarter, quarter:-quarter]
+
+
+class FilterLabels(Suite):
+    """All bands but one, by a condition on their names."""
+
+    measures = (filter_labels,)
+
+    def build(self) -> xr.DataArray:
+        other = {"process_id": "neq", "arguments": {"x": {"from_parameter": "value"}, "y": "B04"}, "result": True}
+        return filter_labels(self.cube, {"process_graph": {"other": other}}, "bands")
+
+    def expected(self) -> Any:
+        return self.cube.drop_sel(bands="B04")
 
 
 class FilterTemporal(Suite):

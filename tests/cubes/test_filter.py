@@ -9,6 +9,8 @@ import pytest
 from openeo_processes_dask import exceptions
 from openeo_processes_dask.process_implementations import cubes
 from tests.cubes import cases
+from tests.cubes.cases import child, given, node
+from tests.laziness import nothing_computed
 
 
 def named() -> object:
@@ -118,3 +120,19 @@ def test_bad_intervals_have_their_codes() -> None:
         cubes.filter_temporal(cube, ["spring", None])
     with pytest.raises(exceptions.DimensionNotAvailable, match="'time'"):
         cubes.filter_temporal(cube, ["2023-05-03", None], dimension="time")
+
+
+def test_labels_stay_where_the_condition_is_true() -> None:
+    cube = cases.cube(chunks=cases.AWKWARD)
+    late = child(later=node("gt", x=given("value"), y=given("context")))
+    with nothing_computed():
+        few = cubes.filter_labels(cube, child(same=node("neq", x=given("value"), y="B04")), "bands")
+        east = cubes.filter_labels(cube, late, "x", context=600_030)
+        none = cubes.filter_labels(cube, late, "x", context=None)
+    np.testing.assert_array_equal(few, cube.values[:, [0, 2]])
+    np.testing.assert_array_equal(east, cube.values[..., 3:])
+    assert none.sizes["x"] == 0
+    first = cubes.filter_labels(cube, child(e=node("eq", x=given("value"), y="2023-04-03T00:00:00Z")), "t")
+    np.testing.assert_array_equal(first, cube.values[:1])
+    with pytest.raises(exceptions.DimensionNotAvailable, match="'z'"):
+        cubes.filter_labels(cube, late, "z")

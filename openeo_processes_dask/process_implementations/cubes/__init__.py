@@ -2,7 +2,23 @@
 
 from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal_period
 from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension
-from openeo_processes_dask.process_implementations.cubes.filter import filter_bands, filter_bbox, filter_temporal
+from openeo_processes_dask.process_implementations.cubes.dimensions import (
+    add_dimension,
+    create_data_cube,
+    dimension_labels,
+    drop_dimension,
+    flatten_dimensions,
+    rename_dimension,
+    rename_labels,
+    trim_cube,
+    unflatten_dimension,
+)
+from openeo_processes_dask.process_implementations.cubes.filter import (
+    filter_bands,
+    filter_bbox,
+    filter_labels,
+    filter_temporal,
+)
 from openeo_processes_dask.process_implementations.cubes.indices import ndvi
 from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
 from openeo_processes_dask.process_implementations.cubes.mask import mask
@@ -12,19 +28,29 @@ from openeo_processes_dask.process_implementations.cubes.resample import resampl
 from openeo_processes_dask.process_implementations.cubes.save import save_result
 
 __all__ = [
+    "add_dimension",
     "aggregate_temporal_period",
     "apply",
     "apply_dimension",
+    "create_data_cube",
+    "dimension_labels",
+    "drop_dimension",
     "filter_bands",
     "filter_bbox",
+    "filter_labels",
     "filter_temporal",
+    "flatten_dimensions",
     "load_collection",
     "load_stac",
     "mask",
     "merge_cubes",
     "ndvi",
     "reduce_dimension",
+    "rename_dimension",
+    "rename_labels",
     "resample_cube_spatial",
     "resample_spatial",
     "save_result",
+    "trim_cube",
+    "unflatten_dimension",
 ]

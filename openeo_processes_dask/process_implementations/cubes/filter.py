@@ -9,13 +9,18 @@ import xarray as xr
 
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.arguments import bounding_box, instants, interval
+from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import BandFilterParameterMissing, CRSInvalid, ProcessParameterInvalid
 from openeo_processes_dask.vocabulary import (
+    Anything,
     BandCube,
     BandNames,
     BoundingBox,
+    Cube,
+    DimensionName,
     Interval,
+    LabelCondition,
     OptionalDimensionName,
     RasterOrVectorCube,
     Scaling,
@@ -74,6 +79,26 @@ def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVector
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+def filter_labels(data: Cube, condition: LabelCondition, dimension: DimensionName, context: Anything = None) -> Cube:
+    """Keep the labels of a dimension for which a condition is true.
+
+    The condition is asked once for each label while the graph is built; values are not looked at. It sees instants
+    as texts in UTC and geometries as WKT.
+
+    Raises
+    ------
+    DimensionNotAvailable
+        If there is no such dimension.
+    """
+    cube = dimensions.as_cube(data)
+    dimensions.require(cube, dimension)
+    holds = trace(condition, "value", context=context)
+    known = dimensions.json_labels(cube, dimension)
+    kept = np.array([_is_true(holds({"value": label})) for label in known], bool)
+    return cube.isel({dimension: dimensions.positions(kept)})
+
+
+@declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
 def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDimensionName = None) -> TemporalCube:
     """Keep what lies in an interval of time, whose start belongs to it and whose end does not.
 
@@ -99,8 +124,13 @@ def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDim
             inside &= moments >= start
         if end is not None:
             inside &= moments < end
-        cube = cube.isel({name: _positions(inside)})
+        cube = cube.isel({name: dimensions.positions(inside)})
     return cube
+
+
+def _is_true(answer: Any) -> bool:
+    """Whether a condition holds: nothing but true does, neither no-data nor a number."""
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def _between(cube: xr.DataArray, dimension: str, lowest: float, highest: float) -> Any:
@@ -109,12 +139,4 @@ def _between(cube: xr.DataArray, dimension: str, lowest: float, highest: float) 
     if centres.size != cube.sizes[dimension]:
         raise ProcessParameterInvalid(f"dimension {dimension!r} has no coordinates to compare with the box")
     room = 1e-6 * abs(centres[1] - centres[0]) if centres.size > 1 else 0.0
-    return _positions((centres >= lowest - room) & (centres <= highest + room))
-
-
-def _positions(inside: np.ndarray) -> Any:
-    """Where to keep labels: a slice where they follow each other, which moves no data."""
-    where = np.flatnonzero(inside)
-    if where.size and where[-1] - where[0] + 1 == where.size:
-        return slice(int(where[0]), int(where[-1]) + 1)
-    return where.tolist() if where.size else slice(0, 0)
+    return dimensions.positions((centres >= lowest - room) & (centres <= highest + room))
