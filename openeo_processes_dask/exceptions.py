@@ -1,7 +1,7 @@
 """What can go wrong, one class per openEO error code.
 
 OpenEOException
-├── ProcessGraphInvalid          several problems of one process graph, listed in `.problems`
+├── ProcessGraphInvalid          a malformed process graph, or its several problems in `.problems`
 ├── the graph and its arguments  Process…, ResultNode…, ReferenceUnresolved
 ├── arrays                       Array…, MinMaxSwapped, Quantiles…, DivisionByZero, MultiplicandMissing
 ├── dimensions and labels        Dimension…, Label…, Band…, TooManyDimensions, Temporal…
@@ -31,7 +31,7 @@ class OpenEOException(Exception):
 
 
 class ProcessGraphInvalid(OpenEOException):
-    """The process graph has several problems."""
+    """The process graph is malformed, or has several problems."""
 
     def __init__(self, message: str | None = None, problems: Sequence[OpenEOException] = ()) -> None:
         self.problems = tuple(problems)

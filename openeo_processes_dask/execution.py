@@ -47,15 +47,18 @@ def execute(
     return expression()
 
 
-def _document(source: Mapping[str, Any] | str | Path) -> Any:
-    if isinstance(source, Mapping):
-        return source
-    if isinstance(source, Path) or (isinstance(source, str) and not source.lstrip().startswith("{")):
+def _document(source: Any) -> Any:
+    """The process graph in JSON, from a text or a file if it is not given as such."""
+    if isinstance(source, Path) or (isinstance(source, str) and not source.lstrip().startswith(("{", "["))):
         try:
             source = Path(source).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ProcessGraphMissing(f"no process graph can be read from {str(source)!r}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # ValueError: a path that cannot be, a file that is no text
+            raise ProcessGraphMissing(f"no process graph can be read from {str(source)[:200]!r}: {error}") from error
+    if not isinstance(source, str):
+        return source
     try:
         return json.loads(source)
     except json.JSONDecodeError as error:
         raise ProcessGraphMissing(f"the process graph is no JSON: {error}") from error
+    except RecursionError:
+        raise ProcessGraphMissing("the process graph is nested too deeply to be read") from None

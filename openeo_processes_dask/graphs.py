@@ -41,12 +41,15 @@ def parse(
     OpenEOException
         The problem of the graph; where there are several, ProcessGraphInvalid with all of them.
     """
-    builder = Builder(processes or {})
+    builder = Builder(processes if isinstance(processes, Mapping) else {})
     graph = builder.graph_of(document, "the process graph")
-    environment = dict(parameters)
-    if isinstance(document, Mapping):
-        environment = builder.defaults(document.get("parameters"), environment)
-    result = builder.read(graph, environment, (), node) if graph is not None else None
+    result = None
+    if graph is not None:
+        environment = builder.defaults(builder.parameters_of(document, "the process graph"), parameters)
+        try:
+            result = builder.read(graph, environment, (), node)
+        except RecursionError:
+            raise ProcessGraphInvalid("the process graph is nested too deeply to be read") from None
     if len(builder.problems) == 1:
         raise builder.problems[0]
     if builder.problems:
@@ -70,26 +73,28 @@ class Builder:
 
     def graph_of(self, document: Any, where: str) -> Mapping[str, Any] | None:
         """The nodes of a document: of a whole process, of `{"process_graph": …}`, or bare."""
-        graph = document
-        if isinstance(graph, Mapping) and isinstance(graph.get("process"), Mapping):
-            graph = graph["process"]
+        graph = _process_of(document)
         if isinstance(graph, Mapping) and "process_graph" in graph:
             graph = graph["process_graph"]
-        nodes = isinstance(graph, Mapping) and all(isinstance(n, Mapping) and "process_id" in n for n in graph.values())
-        if not graph or not nodes:
-            self.problems.append(
-                ProcessGraphMissing(f"{where} holds no nodes with a process_id each: {_short(document)}")
-            )
+        if not isinstance(graph, Mapping) or not graph:
+            self.problems.append(ProcessGraphMissing(f"{where} has no nodes: {_short(document)}"))
             return None
-        return dict(graph)
+        wrong = [f"node {name}: {fault}" for name, node in graph.items() if (fault := _fault(node))]
+        self.problems += [ProcessGraphInvalid(f"{where} is malformed at {one}") for one in wrong]
+        return None if wrong else {str(name): node for name, node in graph.items()}
 
-    def defaults(self, declared_parameters: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    def parameters_of(self, document: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
+        """The parameters that a document declares, by name."""
+        listed = _process_of(document).get("parameters") or ()
+        if isinstance(listed, (list, tuple)) and all(isinstance(p, Mapping) and "name" in p for p in listed):
+            return {str(p["name"]): p for p in listed}
+        self.problems.append(ProcessGraphInvalid(f"{where} must list parameters with a name each: {_short(listed)}"))
+        return {}
+
+    @staticmethod
+    def defaults(expected: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
         """The given values and, for optional parameters that got none, the defaults."""
-        values = dict(given)
-        for parameter in declared_parameters or ():
-            if parameter.get("optional") and parameter["name"] not in values:
-                values[parameter["name"]] = parameter.get("default")
-        return values
+        return {name: p.get("default") for name, p in expected.items() if p.get("optional")} | dict(given)
 
     def read(
         self, graph: Mapping[str, Any], environment: Mapping[str, Any], path: tuple[str, ...], node: str | None = None
@@ -110,7 +115,7 @@ class Builder:
         marked = [name for name, content in graph.items() if content.get("result")]
         if len(marked) == 1:
             return marked[0]
-        where = f" in the graph of {_at(path)}" if path else ""
+        where = _of_graph(path)
         if marked:
             self.problems.append(ResultNodeAmbiguous(f"several nodes{where} are marked as result: {marked}"))
         elif len(graph) == 1:
@@ -135,7 +140,9 @@ class Builder:
                     waiting.pop()
                 elif any(n in entered for n in ahead) and name in entered:
                     cycle = self._cycle(name, inputs, order)
-                    self.problems.append(ProcessGraphCyclic(f"nodes wait for each other: {' → '.join(cycle)}"))
+                    self.problems.append(
+                        ProcessGraphCyclic(f"nodes{_of_graph(path)} wait for each other: {' → '.join(cycle)}")
+                    )
                     return []
                 else:
                     entered.add(name)
@@ -169,8 +176,8 @@ class Builder:
         environment: Mapping[str, Any],
         path: tuple[str, ...],
     ) -> Any:
-        process = self._find(str(content["process_id"]), content.get("namespace"), path)
-        given = content.get("arguments") or {}
+        process = self._find(content["process_id"], content.get("namespace"), path)
+        given = {str(name): value for name, value in (content.get("arguments") or {}).items()}
         names = process.callbacks if isinstance(process, Process) else {}
         arguments = {
             name: self._argument(value, names.get(name), places, environment, (*path, name))
@@ -179,7 +186,8 @@ class Builder:
         if process is None:
             return None
         if isinstance(process, Mapping):
-            return self._user_defined(process, arguments, path)
+            called = ":".join(filter(None, (content.get("namespace"), content["process_id"])))
+            return self._user_defined(called, process, arguments, path)
         function = process
         if isinstance(process, Process):
             self._check(process.id, arguments, process.parameters, process.required, path)
@@ -193,7 +201,7 @@ class Builder:
         if isinstance(group, Mapping) and namespace not in PREDEFINED[1:]:
             within = group.get("user") if namespace == "user" and _is_group(group.get("user")) else group
             found = within.get(process_id) if isinstance(within, Mapping) else None
-            if found is not None and not _is_group(found):
+            if callable(found) or (isinstance(found, Mapping) and not _is_group(found)):
                 return declared(found) or found
         if namespace in PREDEFINED and (process := DECLARED.get(ALIASES.get(process_id, process_id))):
             return process
@@ -206,18 +214,22 @@ class Builder:
         )
         return None
 
-    def _user_defined(self, document: Mapping[str, Any], arguments: dict[str, Any], path: tuple[str, ...]) -> Any:
-        process_id = str(document.get("id", path[-1]))
+    def _user_defined(
+        self, process_id: str, document: Mapping[str, Any], arguments: dict[str, Any], path: tuple[str, ...]
+    ) -> Any:
         if f"{process_id}()" in path:
-            self.problems.append(ProcessGraphCyclic(f"the user-defined process {process_id!r} calls itself"))
+            self.problems.append(
+                ProcessGraphCyclic(f"the user-defined process {process_id!r} calls itself, in node {_at(path)}")
+            )
             return None
-        expected = {p["name"]: p for p in document.get("parameters") or ()}
-        required = {name for name, p in expected.items() if not p.get("optional")}
+        where = f"the user-defined process {process_id!r}, called by node {_at(path)},"
+        expected = self.parameters_of(document, where)
+        required = [name for name, p in expected.items() if not p.get("optional")]
         self._check(process_id, arguments, expected, required, path)
-        graph = self.graph_of(document, f"the user-defined process {process_id!r}")
+        graph = self.graph_of(document, where)
         if graph is None:
             return None
-        return self.read(graph, self.defaults(expected.values(), arguments), (*path, f"{process_id}()"))
+        return self.read(graph, self.defaults(expected, arguments), (*path, f"{process_id}()"))
 
     def _check(
         self,
@@ -253,17 +265,16 @@ class Builder:
     ) -> Any:
         if isinstance(value, Mapping):
             if set(value) == {"from_node"}:
-                return places.get(value["from_node"])
+                return places.get(str(value["from_node"]))
             if set(value) == {"from_parameter"}:
-                if value["from_parameter"] not in environment:
+                name = str(value["from_parameter"])
+                if name not in environment:
                     self.problems.append(
                         ProcessParameterMissing(
-                            f"parameter {value['from_parameter']!r} of node {_at(path[:-1])} has no value;"
-                            f" there are {sorted(environment)}"
+                            f"parameter {name!r} of node {_at(path[:-1])} has no value; there are {sorted(environment)}"
                         )
                     )
-                    return None
-                return environment[value["from_parameter"]]
+                return environment.get(name)
             if "process_graph" in value:
                 return self._child(value, names, environment, path)
             return {k: self._argument(v, names, places, environment, (*path, str(k))) for k, v in value.items()}
@@ -291,6 +302,25 @@ class Builder:
         return Closure(expression, captures) if captures else expression
 
 
+def _process_of(document: Any) -> Any:
+    """The process in a document, which may hold it as `process` beside other things."""
+    inner = document.get("process") if isinstance(document, Mapping) else None
+    return inner if isinstance(inner, Mapping) and "process_graph" in inner else document
+
+
+def _fault(node: Any) -> str | None:
+    """What is wrong with the form of a node, if anything is."""
+    if not isinstance(node, Mapping):
+        return f"{_short(node)} is no object"
+    if not isinstance(node.get("process_id"), str):
+        return f"a process_id is needed in {_short(dict(node))}"
+    if not isinstance(node.get("arguments", {}), (Mapping, type(None))):
+        return f"arguments must be an object, not {_short(node['arguments'])}"
+    if not isinstance(node.get("namespace"), (str, type(None))):
+        return f"a namespace must be a text, not {_short(node['namespace'])}"
+    return None
+
+
 def _is_group(value: Any) -> bool:
     """Whether a value is a namespace of processes, not a process."""
     return isinstance(value, Mapping) and "process_graph" not in value
@@ -313,8 +343,15 @@ def _at(path: tuple[str, ...]) -> str:
     return "/".join(path)
 
 
+def _of_graph(path: tuple[str, ...]) -> str:
+    return f" in the graph of {_at(path)}" if path else ""
+
+
 def _short(value: Any) -> str:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except RecursionError:
+        shown = "what is nested too deeply to be shown"
     return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 

@@ -182,6 +182,100 @@ def test_a_problem_has_its_code_and_says_what_there_is(graph: Any, error: str, s
     assert caught.value.code == error
 
 
+@pytest.mark.parametrize(
+    ("malformed", "said"),
+    [
+        (5, "node b: 5 is no object"),
+        (None, "node b: None is no object"),
+        ({"arguments": {}}, "node b: a process_id is needed"),
+        ({"process_id": ["add"]}, "node b: a process_id is needed"),
+        ({"process_id": "add", "arguments": [1, 2]}, "node b: arguments must be an object"),
+        ({"process_id": "add", "namespace": {}}, "node b: a namespace must be a text"),
+    ],
+)
+def test_a_malformed_node_is_named(malformed: Any, said: str) -> None:
+    inner = {"process_graph": {"a": node("add", x=1, y=1, result=True), "b": malformed}}
+    for graph, where in ((inner, "the process graph"), ({"c": node("apply", data=1, process=inner)}, "c/process")):
+        with pytest.raises(exceptions.ProcessGraphInvalid, match=f"(?s){where}.*{said}"):
+            execute(graph)
+
+
+@pytest.mark.parametrize("reference", [["a"], {"name": "a"}, {}, None])
+def test_a_reference_that_is_no_name_is_refused(reference: Any) -> None:
+    with pytest.raises(exceptions.ReferenceUnresolved, match="node a refers to"):
+        execute({"a": node("add", x={"from_node": reference}, y=1)})
+    with pytest.raises(exceptions.ProcessParameterMissing, match="node a has no value"):
+        execute({"a": node("add", x={"from_parameter": reference}, y=1)})
+
+
+def test_names_that_are_numbers_are_taken_as_texts() -> None:
+    assert execute({1: node("add", x=1, y=1), "b": node("add", x={"from_node": 1}, y=1, result=True)}) == 3
+
+
+@pytest.mark.parametrize("document", [None, 5, [], [1], b"{}", "[1]", "null", "", "a\0b", "x" * 5000])
+def test_what_is_no_process_graph_is_refused(document: Any) -> None:
+    with pytest.raises(exceptions.ProcessGraphMissing):
+        execute(document)
+
+
+@pytest.mark.parametrize("listed", [5, ["x"], [{"optional": True}], {"x": 1}])
+def test_parameters_without_names_are_refused(listed: Any) -> None:
+    process = {"parameters": listed, "process_graph": {"a": node("add", x=1, y=1)}}
+    with pytest.raises(exceptions.ProcessGraphInvalid, match="parameters with a name"):
+        execute(process)
+    with pytest.raises(exceptions.ProcessGraphInvalid, match="'own', called by node a, must list parameters"):
+        execute({"a": node("own")}, processes={"own": process})
+
+
+def test_a_graph_that_is_nested_too_deeply_is_refused() -> None:
+    deep: Any = 1
+    process: Any = child(a=node("absolute", x=parameter("x")))
+    for _ in range(5000):
+        deep, process = [deep], child(a=node("apply", data=parameter("x"), process=process))
+    for graph in (node("max", data=deep), node("apply", data=[], process=process)):
+        with pytest.raises(exceptions.ProcessGraphInvalid, match="nested too deeply"):
+            execute({"a": graph})
+    with pytest.raises(exceptions.ProcessGraphMissing, match="nested too deeply"):
+        execute('{"a":' * 100_000)
+
+
+def test_a_child_process_sees_none_of_the_outer_nodes() -> None:
+    process = child(s=node("add", x=of("o"), y=1))
+    graph = {"o": node("add", x=1, y=1), "a": node("apply", data=of("o"), process=process, result=True)}
+    with pytest.raises(exceptions.ReferenceUnresolved, match="node a/process/s refers to node 'o'"):
+        execute(graph)
+
+
+def test_a_cycle_in_a_child_process_is_found_there() -> None:
+    process = child(s=node("add", x=of("s"), y=1))
+    with pytest.raises(exceptions.ProcessGraphCyclic, match="graph of a/process wait for each other: s → s"):
+        execute({"a": node("apply", data=1, process=process)})
+
+
+def test_defaults_of_a_process_inside_a_document_are_used() -> None:
+    process = {
+        "parameters": [{"name": "x", "optional": True, "default": 4}],
+        "process_graph": {"a": node("add", x=parameter("x"), y=1)},
+    }
+    assert execute({"process": process}) == 5
+
+
+def test_a_node_may_be_called_process() -> None:
+    assert execute({"process": node("add", x=1, y=1), "b": node("add", x=of("process"), y=1, result=True)}) == 3
+
+
+def test_user_defined_processes_without_ids_may_call_each_other_from_nodes_of_the_same_name() -> None:
+    inner = {"process_graph": {"a": node("add", x=1, y=1)}}
+    outer = {"process_graph": {"a": node("inner")}}
+    assert execute({"a": node("outer")}, processes={"inner": inner, "outer": outer}) == 2
+
+
+def test_what_is_neither_function_nor_document_is_no_process() -> None:
+    for thing in (5, "add", None, []):
+        with pytest.raises(exceptions.ProcessUnsupported, match="'own'"):
+            execute({"a": node("own")}, processes={"own": thing})
+
+
 def test_all_problems_are_told_at_once_with_their_paths() -> None:
     inner = child(n=node("nothing", x=parameter("x")), m=node("add", x=of("n"), yy=1, result=True))
     graph = {
