@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -65,8 +64,7 @@ def _label_every_environment(environment: type) -> None:
 
     @functools.wraps(original)
     def labelled(self: Any, conf: Any, python: str, requirements: Any, tagged_env_vars: Any) -> None:
-        # As a process that gets the label from its environment, so that names do not change within a run.
-        tagged = {**tagged_env_vars, ("nobuild", target.LABEL): os.environ.get(target.LABEL) or target.label()}
+        tagged = {**tagged_env_vars, ("nobuild", target.TAG): target.tag()}
         original(self, conf, python, requirements, tagged)
 
     environment.__init__ = labelled  # type: ignore[misc]

@@ -44,14 +44,15 @@ class Held:
 
     def __init__(self, client: distributed.Client):
         self.client = client
-        self.cubes: dict[str, xr.DataArray] = {}
+        self.cubes: dict[str, tuple[xr.DataArray, xr.DataArray]] = {}
 
     def __call__(self, cube: xr.DataArray) -> xr.DataArray:
         name = cube.data.name
         if name not in self.cubes:
             computed = self.client.persist(cube)
-            self.cubes[name] = self._placed(computed, f"held-{salt()}-{name}")
-        return self._placed(self.cubes[name], f"input-{uuid.uuid4().hex}")
+            # What was computed is kept beside what was placed, or the next process would compute it again.
+            self.cubes[name] = computed, self._placed(computed, f"held-{salt()}-{name}")
+        return self._placed(self.cubes[name][1], f"input-{uuid.uuid4().hex}")
 
     def _placed(self, cube: xr.DataArray, name: str) -> xr.DataArray:
         """The same blocks under other keys, in equal shares of neighbours on the workers."""

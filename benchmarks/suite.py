@@ -12,8 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import distributed
 import numpy as np
 import xarray as xr
+from asv_runner.benchmarks.mark import SkipNotImplemented
 
 from openeo_processes_dask.declare import DECLARED, declared
 from openeo_processes_dask.vocabulary import Scaling
@@ -49,14 +51,18 @@ class Suite(ABC):
     timeout = 120.0
     rounds = 1
     number = 1
-    repeat = (2, 5, 0.5)
+    repeat = (2, 3, 0.3)
     warmup_time = 0.001
     method = 1  # raised whenever something is measured in another way, so that old numbers are not compared with new
+
+    current: ClassVar[Suite]  # which asv has set up last
 
     def __init__(self) -> None:
         self.size = os.environ.get(target.SIZE, "default")
         self.prepare: inputs.Preparation = metrics.in_memory
         self.cube: xr.DataArray
+        self.client: distributed.Client
+        self.small: Any = None
 
     # --- what a suite writes
 
@@ -85,33 +91,38 @@ class Suite(ABC):
     # --- what asv calls
 
     def setup(self, *params: Any) -> None:
-        self.client = target.connect()
-        self.prepare = _holder()
-        self.inputs(*params)
-        self.small = inputs.on_workers(self.build(*params))
+        Suite.current = self
+        self.draw(*params)
 
     def time_build(self, *params: Any) -> None:
+        self.skip_if_eager()
         self.build(*params)
 
     def time_compute(self, *params: Any) -> None:
-        self.client.compute(self.small).result(timeout=self.timeout)
+        self.work(*params)
+
+    # asv calls a function's own setup after the class's, and without `self`.
+    time_compute.setup = lambda *params: Suite.current.hold(*params)  # type: ignore[attr-defined]
 
     def track_tasks(self, *params: Any) -> float:
+        self.skip_if_eager()
         return self.graph(*params).tasks
 
     def track_graph_bytes(self, *params: Any) -> float:
+        self.skip_if_eager()
         return self.graph(*params).bytes
 
     def track_eager_tasks(self, *params: Any) -> float:
+        self.hold(*params)
         with metrics.Tally(self.client) as tally:
             self.build(*params)
         return tally.tasks
 
     def track_bytes_moved(self, *params: Any) -> float:
-        return self.run().bytes_moved
+        return self.run(*params).bytes_moved
 
     def track_peak_worker_memory(self, *params: Any) -> float:
-        return self.run().peak_worker_memory
+        return self.run(*params).peak_worker_memory
 
     track_tasks.unit = "tasks"  # type: ignore[attr-defined]
     track_graph_bytes.unit = "bytes"  # type: ignore[attr-defined]
@@ -127,15 +138,38 @@ class Suite(ABC):
 
     # --- what the command line and the tests call
 
-    def graph(self, *params: Any) -> metrics.Graph:
-        """Exact counts of what is built, without a cluster and without computing anything."""
+    def draw(self, *params: Any) -> None:
+        """Make inputs that can be built on and counted, and not computed: they need no cluster."""
         self.prepare = metrics.in_memory
         self.inputs(*params)
+
+    def hold(self, *params: Any) -> None:
+        """Make inputs in the memory of the target's workers, and build what is to be computed of them."""
+        self.client = target.connect()
+        self.prepare = _holder()
+        self.inputs(*params)
+        self.small = None if self.eager() else inputs.on_workers(self.build(*params))
+
+    def graph(self, *params: Any) -> metrics.Graph:
+        """Exact counts of what is built, without a cluster and without computing anything."""
+        self.draw(*params)
         return metrics.graph_of(self.build(*params))
 
-    def run(self) -> metrics.Run:
-        """Compute once on the cluster, after `setup`, and say what it cost."""
-        return metrics.measure(self.client, self.small)
+    def work(self, *params: Any) -> None:
+        """Compute what `hold` has built; a process that needs values at once does all of its work in `build`."""
+        if self.small is None:
+            self.build(*params)
+        else:
+            self.client.compute(self.small).result(timeout=self.timeout)
+
+    def run(self, *params: Any) -> metrics.Run:
+        """Work once on the cluster and say what it cost; asv's processes of one run measure it once for all of them."""
+
+        def measure() -> metrics.Run:
+            self.hold(*params)
+            return metrics.measure(self.client, lambda: self.work(*params))
+
+        return metrics.once(f"{type(self).__module__}.{type(self).__name__}{params}", measure)
 
     def check(self, *params: Any) -> None:
         """Compare what is built, computed in this process, with what is expected.
@@ -167,6 +201,12 @@ class Suite(ABC):
     def eager(cls) -> bool:
         """Whether one of the processes says that it needs values at once."""
         return any(DECLARED[id_].scaling is Scaling.EAGER for id_ in cls.ids())
+
+    @classmethod
+    def skip_if_eager(cls) -> None:
+        """Tell asv that there is no such number: a process that needs values at once builds no graph to measure."""
+        if cls.eager():
+            raise SkipNotImplemented(f"{cls.__name__} computes while it builds")
 
     @classmethod
     def cases(cls) -> list[tuple[Any, ...]]:

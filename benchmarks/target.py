@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from distributed.comm.core import connect as open_comm
 from distributed.security import Security
 
 ADDRESS = "DASK_SCHEDULER"
-LABEL = "OPENEO_BENCHMARKS_TARGET"
+LABEL = "OPENEO_BENCHMARKS_LABEL"  # given by whoever runs on several clusters
+TAG = "OPENEO_BENCHMARKS_TARGET"  # what results are stored under: the label, and the size if that is special
 SIZE = "OPENEO_BENCHMARKS_SIZE"
 CHECKED = "OPENEO_BENCHMARKS_CHECKED"
 EMBEDDED = "embedded"
@@ -25,6 +26,13 @@ EXTERNAL = "external"
 PACKAGE = "openeo_processes_dask"
 PATIENCE = 5.0  # seconds until an address that nobody answers at is given up
 PATIENCE_FOR_WORKERS = 20.0
+
+# No dashboard, and any free port for the server that dask starts all the same: with the usual one it warns when
+# there are two clusters on a machine.
+QUIET: dict[str, Any] = {
+    "dashboard_address": None,
+    "scheduler_kwargs": {"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+}
 
 # What comes of reading another server's answer as lengths and pickles.
 GIBBERISH = (EOFError, MemoryError, OverflowError, TypeError, AttributeError, KeyError, ImportError)
@@ -59,8 +67,13 @@ def label() -> str:
     name = os.environ.get(LABEL, "").strip() or (EXTERNAL if address() else EMBEDDED)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
         raise TargetError(f"{LABEL} is a name of at most 31 letters and digits, not {name!r}: it is published")
+    return name
+
+
+def tag() -> str:
+    """What results are stored under: numbers of other targets, or of other sizes, are another axis."""
     size = os.environ.get(SIZE, "default")
-    return name if size == "default" else f"{name}_{size}"
+    return label() if size == "default" else f"{label()}_{size}"
 
 
 def connect() -> distributed.Client:
@@ -78,6 +91,37 @@ def connect() -> distributed.Client:
 def connected() -> bool:
     """Whether this process has a client already."""
     return _connected.cache_info().currsize > 0
+
+
+@contextlib.contextmanager
+def session() -> Iterator[distributed.Client]:
+    """A client of the target; processes that are started meanwhile use the same target.
+
+    Where DASK_SCHEDULER is not set this starts a cluster of processes, which is one for all of them.
+    """
+    with contextlib.ExitStack() as stack:
+        name = label()
+        where = address() or stack.enter_context(cluster_of_processes())
+        stack.enter_context(environment({ADDRESS: where, LABEL: name}))
+        stack.callback(close)
+        client = connect()
+        stack.enter_context(environment({CHECKED: f"{local_code().hash} {where}"}))
+        yield client
+
+
+@contextlib.contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Variables in the environment of this process, and of those that it starts, until the end."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def close() -> None:
@@ -105,11 +149,27 @@ def forget_address_as_scheduler() -> None:
 def _connected(process: int, where: str | None) -> distributed.Client:
     if where is None:
         return distributed.Client(_cluster_of_threads())
+    client = open_client(where)
+    try:
+        check_code(client, where)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def open_client(where: str) -> distributed.Client:
+    """A client of a scheduler that has a worker, whichever code that would run.
+
+    Raises
+    ------
+    TargetError
+        If nobody answers at the address, or no worker comes.
+    """
     reach(where)
     client = distributed.Client(where, timeout=PATIENCE)
     try:
         wait_for_worker(client, where)
-        check_code(client, where)
     except BaseException:
         client.close()
         raise
@@ -120,16 +180,14 @@ def _cluster_of_threads() -> distributed.LocalCluster:
     """Two workers in this process: started in a moment, and enough of them that something may move between them."""
     threads = max(1, dask.system.CPU_COUNT // 2)
     # Each worker would take the memory of the whole process for its own, so none is given a limit.
-    return distributed.LocalCluster(
-        processes=False, n_workers=2, threads_per_worker=threads, memory_limit=0, dashboard_address=None
-    )
+    return distributed.LocalCluster(processes=False, n_workers=2, threads_per_worker=threads, memory_limit=0, **QUIET)
 
 
 @contextlib.contextmanager
 def cluster_of_processes() -> Iterator[str]:
     """The address of a cluster of worker processes on this machine, which is closed at the end."""
     forget_address_as_scheduler()
-    with distributed.LocalCluster(processes=True, dashboard_address=None, host="127.0.0.1") as cluster:
+    with distributed.LocalCluster(processes=True, host="127.0.0.1", **QUIET) as cluster:
         yield cluster.scheduler_address
 
 
@@ -192,21 +250,32 @@ def check_code(client: distributed.Client, where: str) -> None:
     here = local_code()
     if os.environ.get(CHECKED) == f"{here.hash} {where}":  # by the process that started this one
         return
-    there = {"the scheduler": client.run_on_scheduler(code_reader())}
-    there |= {f"worker {name}": code for name, code in client.run(code_reader()).items()}
-    for who, found in there.items():
-        code = Code(**found)
-        if code.hash is None:
-            raise TargetError(f"{who} cannot import {PACKAGE}: install this checkout there, and start it again")
-        if code.python != here.python:
-            raise TargetError(f"{who} runs Python {code.python}, here it is {here.python}: they must be the same")
-        if code.hash != here.hash:
-            raise TargetError(
-                f"{who} runs other code of {PACKAGE} ({code.hash}) than lies here ({here.hash}):"
-                " install this checkout there, and start it again"
-            )
-        if code.stale:
-            raise TargetError(f"{who} imported {PACKAGE} before its files were changed: start it again")
+    for who, code in remote_code(client).items():
+        if problem := difference(code, here):
+            raise TargetError(f"{who} {problem}")
+
+
+def remote_code(client: distributed.Client) -> dict[str, Code]:
+    """The code that the scheduler and each worker would run."""
+    found = {"the scheduler": client.run_on_scheduler(code_reader())}
+    found |= {f"worker {name}": code for name, code in client.run(code_reader()).items()}
+    return {who: Code(**code) for who, code in found.items()}
+
+
+def difference(there: Code, here: Code) -> str | None:
+    """What makes a number measured there another code's than that which lies here, and the remedy."""
+    if there.hash is None:
+        return f"cannot import {PACKAGE}: install this checkout there, and start it again"
+    if there.python != here.python:
+        return f"runs Python {there.python}, here it is {here.python}: they must be the same"
+    if there.hash != here.hash:
+        return (
+            f"runs other code of {PACKAGE} ({there.hash}) than lies here ({here.hash}):"
+            " install this checkout there, and start it again"
+        )
+    if there.stale:
+        return f"imported {PACKAGE} before its files were changed: start it again"
+    return None
 
 
 def local_code() -> Code:

@@ -8,7 +8,7 @@ import xarray as xr
 
 from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial, resample_spatial
 
-from ..suite import Suite
+from ..suite import Size, Suite
 
 
 class ResampleSpatial(Suite):
@@ -27,6 +27,7 @@ class ResampleSpatialToAnotherCrs(Suite):
     """Another projection, bilinear: every block needs parts of its neighbours."""
 
     measures = (resample_spatial,)
+    sizes = {**Suite.sizes, "default": Size((4, 4, 384, 384), (1, 4, 192, 192))}  # 9 MB: warping takes its time
 
     def build(self) -> xr.DataArray:
         return resample_spatial(self.cube, resolution=10, projection=3035, method="bilinear")

@@ -1,0 +1,105 @@
+"""The command line: python -m benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+DESCRIPTION = """\
+Measure the processes of this package on dask.
+
+Without DASK_SCHEDULER a cluster of processes is started on this machine and closed at the end. With
+DASK_SCHEDULER=tcp://HOST:PORT (or tls://, configured through dask) the same suites run on that scheduler and its
+workers, which must have this checkout installed. `doctor` tells whether they do.
+
+Results are stored by commit, and by a label of the target: `embedded`, `external`, or what OPENEO_BENCHMARKS_LABEL
+says; give each cluster its own. The address is not stored."""
+
+EXAMPLES = """\
+examples:
+  python -m benchmarks run                        everything, in a few minutes
+  python -m benchmarks run --bench ReduceDimension  suites whose names match, all else left out
+  python -m benchmarks graph cubes                counts of tasks, without a cluster
+  dask scheduler --port 8786 &  dask worker tcp://127.0.0.1:8786 &
+  DASK_SCHEDULER=tcp://127.0.0.1:8786 python -m benchmarks workflows
+  asv run --bench Arithmetic                      asv itself works too; then: asv publish, asv preview"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the arguments say; the exit status is 0 where that succeeded."""
+    asked = _parser().parse_args(arguments)
+    if asked.size:
+        os.environ["OPENEO_BENCHMARKS_SIZE"] = asked.size
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        return _do(asked)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was started has been ended", file=sys.stderr)
+        return 130
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith(("benchmarks", "openeo_processes_dask")):
+            raise
+        print(f"{error}: install the tools of the group `bench` (`make install`)", file=sys.stderr)
+        return 2
+
+
+def _do(asked: argparse.Namespace) -> int:
+    # Here, so that help and misspelled arguments need not wait for dask.
+    from . import commands
+    from .asv_runs import AsvError
+    from .doctor import doctor
+    from .target import TargetError
+
+    jobs: dict[str, Any] = {
+        "run": lambda: commands.run(asked.bench, with_workflows=not asked.bench),
+        "workflows": commands.workflows,
+        "graph": lambda: commands.graph(asked.names),
+        "doctor": doctor,
+        "picture": lambda: commands.picture(asked.path),
+    }
+    try:
+        return jobs[asked.command]()
+    except (TargetError, AsvError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(size=None)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = _command(commands, "run", "the workflows on real pixels, all suites by asv, a table and a page")
+    run.add_argument(
+        "--bench", action="append", default=[], metavar="REGEX", help="only suites that match, and no workflows"
+    )
+    _command(commands, "workflows", "the three workflows alone, from files to files")
+    graph = _command(commands, "graph", "exact counts of tasks, edges and bytes of each suite's graph, no cluster")
+    graph.add_argument("names", nargs="*", help="parts of the names of suites; all if none is given")
+    _command(commands, "doctor", "what is connected, and whether a number measured there would be valid")
+    picture = _command(commands, "picture", "a picture of what the workflows made of the real scene")
+    picture.add_argument("path", nargs="?", type=Path, default=Path("results/ndvi.png"), help="default: %(default)s")
+    return parser
+
+
+def _command(commands: Any, name: str, help: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=f"{help.capitalize()}.")
+    command.add_argument("--size", choices=("default", "smallest"), help="of the inputs; stored apart")
+    return command
+
+
+def _end(number: int, frame: Any) -> NoReturn:
+    # As Ctrl-C does, so that clusters and processes are ended in order.
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
