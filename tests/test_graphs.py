@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,16 @@ def test_parameters_without_names_are_refused(listed: Any) -> None:
         execute({"a": node("own")}, processes={"own": process})
 
 
+@pytest.fixture
+def python_limit() -> Iterator[None]:
+    """Let Python recurse as deeply as it does by itself, for the public parser lets it go deeper."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("python_limit")
 def test_a_graph_that_is_nested_too_deeply_is_refused() -> None:
     deep: Any = 1
     process: Any = child(a=node("absolute", x=parameter("x")))
