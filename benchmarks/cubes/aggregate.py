@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal_period
+from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal, aggregate_temporal_period
 
 from ..suite import Suite
+
+
+class AggregateTemporal(Suite):
+    """Months that overlap by half: a date counts twice."""
+
+    measures = (aggregate_temporal,)
+    params = (["mean", "median"],)
+    param_names = ("reducer",)
+
+    @property
+    def intervals(self) -> list[list[str]]:
+        """Pairs of dates that follow each other by 15 days and last 30."""
+        first, last = (np.datetime64(self.cube.t.values[i], "D") for i in (0, -1))
+        starts = np.arange(first, last, np.timedelta64(15, "D"))
+        return [[str(start), str(start + np.timedelta64(30, "D"))] for start in starts]
+
+    def build(self, reducer: str) -> xr.DataArray:
+        return aggregate_temporal(self.cube, self.intervals, reducer)
+
+    def expected(self, reducer: str) -> Any:
+        t = self.cube.t.values
+        parts = [
+            self.cube.isel(t=(t >= np.datetime64(start)) & (t < np.datetime64(end))) for start, end in self.intervals
+        ]
+        return np.stack([getattr(part, reducer)("t").values for part in parts])
 
 
 class AggregateTemporalPeriod(Suite):

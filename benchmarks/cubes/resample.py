@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial, resample_spatial
+from openeo_processes_dask.process_implementations.cubes.resample import (
+    resample_cube_spatial,
+    resample_cube_temporal,
+    resample_spatial,
+)
 
 from ..suite import Size, Suite
 
@@ -44,3 +49,19 @@ class ResampleCubeSpatial(Suite):
 
     def build(self) -> xr.DataArray:
         return resample_cube_spatial(self.cube, self.target)
+
+
+class ResampleCubeTemporal(Suite):
+    """Every other instant, three days later: whole dates, or the nearest valid value of each pixel."""
+
+    measures = (resample_cube_temporal,)
+    params = ([None, 20],)
+    param_names = ("valid_within",)
+
+    def inputs(self, valid_within: int | None) -> None:
+        self.cube = self.input()
+        self.target = self.cube.isel(t=slice(None, None, 2), x=[0], y=[0])
+        self.target = self.target.assign_coords(t=self.target.t.values + np.timedelta64(3, "D"))
+
+    def build(self, valid_within: int | None) -> xr.DataArray:
+        return resample_cube_temporal(self.cube, self.target, valid_within=valid_within)

@@ -1,8 +1,9 @@
-"""Aggregating by the periods of the calendar."""
+"""Aggregating by intervals of time and by the periods of the calendar."""
 
 from __future__ import annotations
 
 import datetime
+import warnings
 from typing import Any
 
 import numpy as np
@@ -131,3 +132,99 @@ def test_bad_arguments_have_their_codes() -> None:
         cubes.aggregate_temporal_period(cube.isel(t=0, drop=True), "month", "mean")
     with pytest.raises(exceptions.TooManyDimensions):
         cubes.aggregate_temporal_period(cube.expand_dims(date=[np.datetime64("2020-01-01", "ns")]), "month", "mean")
+
+
+INTERVALS = [
+    (["2023-04-01", "2023-04-23"], [0, 1]),
+    (["2023-04-13", "2023-06-02"], [1, 2, 3, 4, 5]),
+    (["2023-04-23T00:00:00Z", None], [2, 3, 4, 5, 6, 7, 8]),
+    (["2023-05-03T02:00:00+02:00", "2023-05-03T00:00:01Z"], [3]),
+    (["2030-01-01", "2031-01-01"], []),
+]
+EXPECTED = {"mean": np.nanmean, "median": np.nanmedian, "max": np.nanmax}
+
+
+def expected_of(array: np.ndarray, reducer: str, groups: list[list[int]]) -> np.ndarray:
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = [EXPECTED[reducer](array[g], axis=0) if g else np.full(array.shape[1:], np.nan) for g in groups]
+    return np.stack(parts)
+
+
+@pytest.mark.parametrize("chunks", LAYOUTS)
+@pytest.mark.parametrize("reducer", EXPECTED)
+def test_intervals_may_overlap_and_be_empty(chunks: Any, reducer: str) -> None:
+    array = cases.values((9, 2, 5, 6))
+    cube = cases.cube(array, chunks)
+    pairs, groups = map(list, zip(*INTERVALS, strict=True))
+    with nothing_computed():
+        result = cubes.aggregate_temporal(cube, pairs, reducer)
+    np.testing.assert_allclose(result, expected_of(array.astype(float), reducer, groups), rtol=1e-5)
+    assert result.t.values.tolist() == [pair[0] for pair in pairs]
+    assert result.dims == cube.dims
+    assert result.openeo.temporal_dims == ("t",)
+    assert result.attrs == cube.attrs
+
+
+@pytest.mark.parametrize("chunks", LAYOUTS)
+@pytest.mark.parametrize("nodata", [0, None])
+def test_integers_have_gaps_where_an_interval_is_empty(chunks: Any, nodata: int | None) -> None:
+    array = cases.values((9, 2, 5, 6), "uint16")
+    cube = cases.cube(array, chunks, nodata=nodata)
+    pairs, groups = map(list, zip(*INTERVALS, strict=True))
+    result = cubes.aggregate_temporal(cube, pairs, "max")
+    expected = expected_of(cases.gapped(array, nodata), "max", groups)
+    np.testing.assert_array_equal(cases.gapped(result.values, result.attrs.get("nodata")), expected)
+    assert result.dtype.kind == ("u" if nodata == 0 else "f")
+    counts = cubes.aggregate_temporal(cube, pairs, "count")
+    assert counts.values[-1].max() == 0
+
+
+def test_times_of_the_day_may_reach_over_midnight() -> None:
+    dates = at(["2023-01-05T05:59:59", "2023-01-05T06:00", "2023-01-06T12:00", "2023-01-06T18:00", "2023-01-09T00:00"])
+    cube = cases.cube(np.arange(5.0).reshape(5, 1, 1, 1), t=dates)
+    pairs = [["06:00:00", "18:00:00"], ["18:00:00", "06:00:00"], ["12:00:00", None], [None, "06:00:00"]]
+    result = cubes.aggregate_temporal(cube, pairs, "sum", labels=["day", "night", "afternoon", "morning"])
+    np.testing.assert_array_equal(result.values.ravel(), [3, 7, 5, 4])
+    assert result.t.values.tolist() == ["day", "night", "afternoon", "morning"]
+    assert cubes.aggregate_temporal(cube, pairs[:2], "sum").t.values.tolist() == ["06:00:00", "18:00:00"]
+
+
+def test_any_name_of_a_temporal_dimension_will_do() -> None:
+    cube = cubes.rename_dimension(cases.cube(), "t", "observed")
+    result = cubes.aggregate_temporal(cube, [[None, None]], "max", labels=["all"], dimension="observed")
+    np.testing.assert_array_equal(result, expected_of(cases.values(), "max", [list(range(7))]))
+
+
+def test_an_interval_costs_one_task_a_chunk_where_time_lies_in_one() -> None:
+    cube = cases.cube(cases.values((24, 2, 8, 8)), {"t": -1, "y": 4, "x": 4})
+    pairs = [[f"2023-0{m}-01", f"2023-0{m + 1}-15"] for m in range(4, 9)]
+    result = cubes.aggregate_temporal(cube, pairs, "mean")
+    assert cases.tasks(result.data) - cases.tasks(cube.data) == cube.data.npartitions
+
+
+def test_the_parsers_intervals_are_taken() -> None:
+    from openeo_pg_parser_networkx.pg_schema import TemporalIntervals
+
+    cube, pairs = cases.cube(), [["2023-04-03", "2023-05-03"], ["2023-05-03", "2023-08-03"]]
+    parsed = cubes.aggregate_temporal(cube, TemporalIntervals.model_validate(pairs), "mean")
+    np.testing.assert_array_equal(parsed, cubes.aggregate_temporal(cube, pairs, "mean"))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "labels", "error"),
+    [
+        ([["2023-01-01", "2023-01-01"]], [], exceptions.TemporalExtentEmpty),
+        ([["06:00:00", "06:00:00"]], [], exceptions.TemporalExtentEmpty),
+        ([["2023-01-01", None], ["2023-01-01", "2024-01-01"]], [], exceptions.DistinctDimensionLabelsRequired),
+        ([["2023-01-01", None], [None, "2024-01-01"]], [], exceptions.DistinctDimensionLabelsRequired),
+        ([["2023-01-01", None], [None, "2024-01-01"]], ["a", "a"], exceptions.DistinctDimensionLabelsRequired),
+        ([["2023-01-01", None]], ["a", "b"], exceptions.ProcessParameterInvalid),
+        ([["06:00:00", "2023-01-01"]], [], exceptions.ProcessParameterInvalid),
+        ([["25:00:00", "06:00:00"]], [], exceptions.ProcessParameterInvalid),
+        (["2023-01-01"], [], exceptions.ProcessParameterInvalid),
+    ],
+)
+def test_bad_intervals_have_their_codes(pairs: list, labels: list, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        cubes.aggregate_temporal(cases.cube(), pairs, "mean", labels)

@@ -1,6 +1,6 @@
 """Processes on cubes; `apply`, `mask` and the like are the functions, not the modules of the same names."""
 
-from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal_period
+from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal, aggregate_temporal_period
 from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension
 from openeo_processes_dask.process_implementations.cubes.dimensions import (
     add_dimension,
@@ -24,11 +24,16 @@ from openeo_processes_dask.process_implementations.cubes.load import load_collec
 from openeo_processes_dask.process_implementations.cubes.mask import mask
 from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
 from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension
-from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial, resample_spatial
+from openeo_processes_dask.process_implementations.cubes.resample import (
+    resample_cube_spatial,
+    resample_cube_temporal,
+    resample_spatial,
+)
 from openeo_processes_dask.process_implementations.cubes.save import save_result
 
 __all__ = [
     "add_dimension",
+    "aggregate_temporal",
     "aggregate_temporal_period",
     "apply",
     "apply_dimension",
@@ -49,6 +54,7 @@ __all__ = [
     "rename_dimension",
     "rename_labels",
     "resample_cube_spatial",
+    "resample_cube_temporal",
     "resample_spatial",
     "save_result",
     "trim_cube",

@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import xarray as xr
 
 from openeo_processes_dask import blocks, dimensions
-from openeo_processes_dask.arguments import instants
+from openeo_processes_dask.arguments import instants, interval, plain
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
-from openeo_processes_dask.kernels import periods
+from openeo_processes_dask.exceptions import (
+    DistinctDimensionLabelsRequired,
+    ProcessParameterInvalid,
+    TemporalExtentEmpty,
+)
+from openeo_processes_dask.kernels import missing, periods
 from openeo_processes_dask.vocabulary import (
     PERIODS,
     Anything,
+    Intervals,
+    LabelList,
     OptionalDimensionName,
     Period,
     Reducer,
     Scaling,
     TemporalCube,
 )
+
+_TIME_OF_DAY = re.compile(r"(\d{2}):(\d{2}):(\d{2})Z?")
+_SECONDS_A_DAY = 24 * 60 * 60
+
+
+@declare("cubes", "aggregate", scaling=Scaling.TREE)
+def aggregate_temporal(
+    data: TemporalCube,
+    intervals: Intervals,
+    reducer: Reducer,
+    labels: LabelList = (),
+    dimension: OptionalDimensionName = None,
+    context: Anything = None,
+) -> TemporalCube:
+    """Make one value of all that falls into each interval of time.
+
+    The start of an interval belongs to it, its end does not; null leaves it open. Intervals may overlap, and those of
+    times of the day may reach over midnight. Without labels each interval is called by its start, as it was given.
+    An interval without values holds no-data, as far as the reducer says so. Instants are in UTC. A temporal
+    dimension in few chunks costs one task per block; in many, each interval is reduced by itself.
+
+    Raises
+    ------
+    TooManyDimensions
+        If there are several temporal dimensions and none is named.
+    DimensionNotAvailable
+        If the named dimension does not exist, or there is no temporal one.
+    DistinctDimensionLabelsRequired
+        If the labels, or the starts where none are given, are not distinct; or if a start is open and has no label.
+    TemporalExtentEmpty
+        If an interval does not end after its start.
+    """
+    cube = dimensions.as_cube(data)
+    name = dimensions.require_temporal(cube, dimension)
+    pairs = [plain(pair) for pair in plain(intervals)]
+    moments = instants(cube, name)
+    groups = [np.flatnonzero(_inside(pair, moments)).tolist() for pair in pairs]
+    names = _names(pairs, list(labels or ()))
+    return _aggregated(cube, name, groups, names, reducer, context)
 
 
 @declare("aggregate", "climatology", "cubes", scaling=Scaling.TREE)
@@ -51,5 +101,68 @@ def aggregate_temporal_period(
     every = range(int(numbers.min()), int(numbers.max()) + 1) if numbers.size else range(0)
     groups = [np.flatnonzero(numbers == number).tolist() for number in every]
     names = [periods.label(number, period) for number in every]
-    result = blocks.grouped(trace(reducer, "data", context=context), cube, name, groups, names)
-    return dimensions.with_role(result, name, "temporal")
+    return _aggregated(cube, name, groups, names, reducer, context)
+
+
+def _aggregated(
+    cube: xr.DataArray, dimension: str, groups: Sequence[Sequence[int]], names: list[Any], reducer: Any, context: Any
+) -> xr.DataArray:
+    """One value of each group of instants, under its name."""
+    if cube.dtype.kind in "biu" and dimensions.nodata(cube) is None and not all(groups):
+        cube = cube.astype(missing.float_of(cube.dtype))  # what comes of nothing needs a place to be missing
+    result = blocks.grouped(trace(reducer, "data", context=context), cube, dimension, groups, names)
+    return dimensions.with_role(result, dimension, "temporal")
+
+
+def _inside(pair: Any, moments: np.ndarray) -> np.ndarray:
+    """Which instants lie in an interval, of dates or of times of the day."""
+    if isinstance(pair, (list, tuple)) and len(pair) == 2 and any(map(_seconds, pair)):
+        return _inside_times(pair, moments)
+    start, end = interval(pair)
+    inside = ~np.isnat(moments)
+    if start is not None:
+        inside &= moments >= start
+    if end is not None:
+        inside &= moments < end
+    return inside
+
+
+def _inside_times(pair: Sequence[Any], moments: np.ndarray) -> np.ndarray:
+    """Which instants lie between two times of the day; a later start than end reaches over midnight."""
+    found = [_seconds(one) for one in pair]
+    if any(one is not None and not second for one, second in zip(pair, found, strict=True)):
+        raise ProcessParameterInvalid(f"the interval {list(pair)} mixes a time of the day with something else")
+    start, end = (
+        second[0] if second else open_end for second, open_end in zip(found, (0, _SECONDS_A_DAY), strict=True)
+    )
+    if start == end:
+        raise TemporalExtentEmpty(f"the interval {list(pair)} does not end after its start")
+    of_day = (moments - moments.astype("datetime64[D]")) / np.timedelta64(1, "s")
+    if start < end:
+        return (of_day >= start) & (of_day < end)
+    return (of_day >= start) | (of_day < end)
+
+
+def _seconds(given: Any) -> tuple[int, ...]:
+    """The second of the day that a time of the day means, alone in a tuple; nothing for what is none."""
+    found = _TIME_OF_DAY.fullmatch(given) if isinstance(given, str) else None
+    if found is None:
+        return ()
+    hours, minutes, seconds = map(int, found.groups())
+    if minutes > 59 or seconds > 60 or hours * 3600 + minutes * 60 > _SECONDS_A_DAY:
+        raise ProcessParameterInvalid(f"{given!r} is no time of the day")
+    return (hours * 3600 + minutes * 60 + seconds,)
+
+
+def _names(pairs: Sequence[Any], labels: list[Any]) -> list[Any]:
+    """The labels of intervals: those given, else their starts."""
+    if labels and len(labels) != len(pairs):
+        raise ProcessParameterInvalid(f"{len(labels)} labels are given for {len(pairs)} intervals")
+    names = labels or [pair[0] for pair in pairs]
+    if None in names:
+        raise DistinctDimensionLabelsRequired(
+            f"the interval {list(pairs[names.index(None)])} has no start to be its label"
+        )
+    if len(set(names)) < len(names):
+        raise DistinctDimensionLabelsRequired(f"the labels {names} are not distinct: give labels that are")
+    return names

@@ -5,21 +5,32 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from openeo_processes_dask import blocks, dimensions, grids
+from openeo_processes_dask import blocks, dimensions, grids, lazy
+from openeo_processes_dask.arguments import instants
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import CRSInvalid, ProcessParameterInvalid
+from openeo_processes_dask.exceptions import (
+    CRSInvalid,
+    DimensionMismatch,
+    DimensionNotAvailable,
+    ProcessParameterInvalid,
+)
+from openeo_processes_dask.kernels import missing, nearest
 from openeo_processes_dask.vocabulary import (
     CORNERS,
     METHODS,
     Corner,
     Method,
+    Number,
+    OptionalDimensionName,
     Projection,
     RasterCube,
     Resolution,
     Scaling,
+    TemporalCube,
 )
 
 
@@ -61,6 +72,30 @@ def resample_cube_spatial(data: RasterCube, target: RasterCube, method: Method =
     )
 
 
+@declare("cubes", "reproject", scaling=Scaling.SHUFFLE)
+def resample_cube_temporal(
+    data: TemporalCube, target: TemporalCube, dimension: OptionalDimensionName = None, valid_within: Number = None
+) -> TemporalCube:
+    """Bring a cube to the instants of another: for each of them the nearest that the cube has.
+
+    Of two that are as near the earlier one counts. With `valid_within`, a number of days, each pixel looks for its
+    nearest valid value less than so many days away, and becomes no-data where there is none; time is then brought
+    into one chunk. Without, whole dates are picked and no value is looked at.
+
+    Raises
+    ------
+    DimensionNotAvailable
+        If one of the cubes lacks the named dimension.
+    DimensionMismatch
+        If it is not temporal in both cubes, or if none is named and no temporal dimension is in both.
+    """
+    cube, like = dimensions.as_cube(data), dimensions.as_cube(target)
+    limit = _days(valid_within)
+    for name in _shared_times(cube, like, dimension):
+        cube = _at_instants(cube, like, name, limit)
+    return cube
+
+
 def aligned_with(cube: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
     """Another cube on the grid of a cube: itself where the grids are the same, nearest pixels where not."""
     spatial = dimensions.of_role(cube, "x", "y")
@@ -88,6 +123,48 @@ def _regridded(cube: xr.DataArray, source: GeoBox, target: GeoBox, method: str) 
     if target.crs is not None and (source.crs is None or target.crs != source.crs or "spatial_ref" in cube.coords):
         result = grids.with_crs(result, target)
     return result.transpose(*order)
+
+
+def _days(given: Any) -> np.timedelta64 | None:
+    if given is None:
+        return None
+    if not isinstance(given, (int, float)) or isinstance(given, bool) or not (math.isfinite(given) and given >= 0):
+        raise ProcessParameterInvalid(f"valid_within must be a number of days, not {given!r}")
+    return np.timedelta64(round(given * 86_400_000_000_000), "ns")
+
+
+def _shared_times(cube: xr.DataArray, like: xr.DataArray, dimension: str | None) -> tuple[str, ...]:
+    """The temporal dimensions to resample."""
+    mine, theirs = dimensions.of_role(cube, "temporal"), dimensions.of_role(like, "temporal")
+    if dimension is None:
+        shared = tuple(name for name in mine if name in theirs)
+        if not shared:
+            raise DimensionMismatch(f"the temporal dimensions {mine} of the data are not among {theirs} of the target")
+        return shared
+    for kind, one in (("data", cube), ("target", like)):
+        if dimension not in one.dims:
+            raise DimensionNotAvailable(f"no dimension {dimension!r} in the {kind} among {tuple(one.dims)}")
+    if dimension not in mine or dimension not in theirs:
+        raise DimensionMismatch(f"dimension {dimension!r} is not temporal in both cubes")
+    return (dimension,)
+
+
+def _at_instants(cube: xr.DataArray, like: xr.DataArray, name: str, limit: np.timedelta64 | None) -> xr.DataArray:
+    here, there = instants(cube, name).astype("datetime64[ns]"), instants(like, name).astype("datetime64[ns]")
+    if limit is None:
+        if not here.size and there.size:
+            raise DimensionMismatch(f"dimension {name!r} of the data has no labels of which one could be the nearest")
+        picked = cube.isel({name: nearest.indices(here, there) if here.size else []})
+        return picked.assign_coords({name: like.coords[name].variable})
+    near, fill = nearest.candidates(here, there, limit), dimensions.nodata(cube)
+    holds_gaps = cube.dtype.kind == "f" or fill is not None or all(near)
+    dtype = cube.dtype if holds_gaps else missing.float_of(cube.dtype)
+    axis = cube.get_axis_num(name)
+    values = lazy.along(nearest.valid, cube.data, axis, near=near, fill=fill, kind=str(dtype))
+    kept = {n: c for n, c in cube.coords.items() if name not in c.dims}
+    made = xr.DataArray(values, dims=cube.dims, coords=kept, attrs=cube.attrs)
+    made.name, made.encoding = cube.name, cube.encoding
+    return made.assign_coords({name: like.coords[name].variable})
 
 
 def _resolution(given: Any) -> tuple[float, float]:
