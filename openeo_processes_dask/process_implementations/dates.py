@@ -1,0 +1,192 @@
+"""Processes on dates and times, which are texts; where no time zone is given they are in UTC."""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from openeo_processes_dask import lazy, values
+from openeo_processes_dask.arguments import plain
+from openeo_processes_dask.declare import declare
+from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.vocabulary import (
+    UNITS,
+    Flag,
+    Instant,
+    InstantOrTime,
+    Integer,
+    PlainNumber,
+    Scaling,
+    TimeUnit,
+    Truth,
+)
+
+_WRITTEN = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?([Zz]|[+-]\d{2}:?\d{2})?)?"
+)
+_TIME = re.compile(r"(\d{2}):(\d{2}):(\d{2})[Zz]?")
+_LENGTHS = {
+    "millisecond": datetime.timedelta(milliseconds=1),
+    "second": datetime.timedelta(seconds=1),
+    "minute": datetime.timedelta(minutes=1),
+    "hour": datetime.timedelta(hours=1),
+    "day": datetime.timedelta(days=1),
+    "week": datetime.timedelta(weeks=1),
+}
+_MONTHS = {"month": 1, "year": 12}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A date, or a date and time, and the time zone as it was written; None for a date alone."""
+
+    local: datetime.datetime
+    zone: str | None
+
+    @property
+    def utc(self) -> datetime.datetime:
+        """The instant in UTC."""
+        digits = (self.zone or "Z").replace(":", "")
+        if digits in ("Z", "z"):
+            return self.local
+        offset = datetime.timedelta(hours=int(digits[1:3]), minutes=int(digits[3:5]))
+        return self.local + offset if digits[0] == "-" else self.local - offset
+
+    def __str__(self) -> str:
+        if self.zone is None:
+            return self.local.date().isoformat()
+        fraction = f"{self.local.microsecond:06}"
+        fraction = fraction[:3] if fraction.endswith("000") else fraction
+        written = self.local.replace(microsecond=0).isoformat()
+        return f"{written}.{fraction}{self.zone}" if int(fraction) else f"{written}{self.zone}"
+
+
+@declare("comparison", "date & time", scaling=Scaling.BLOCKWISE)
+def date_between(x: InstantOrTime, min: InstantOrTime, max: InstantOrTime, exclude_max: Flag = False) -> Truth:
+    """Whether an instant lies between two others.
+
+    If both bounds are times of the day, the time of the instant in UTC counts. Nothing lies between bounds that are
+    swapped.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If something is neither a date nor a time, or a time is to be compared with dates.
+    """
+    if any(values.is_nodata(value) for value in (x, min, max)):
+        return None
+    instant, lowest, highest = (_read("date_between", value, time=True) for value in (x, min, max))
+    times = [isinstance(bound, datetime.time) for bound in (lowest, highest)]
+    if all(times) and isinstance(instant, datetime.datetime):
+        instant = instant.time()
+    if len({isinstance(value, datetime.time) for value in (instant, lowest, highest)}) > 1:
+        raise ProcessParameterInvalid(f"date_between: times and dates cannot be compared: {x!r}, {min!r}, {max!r}")
+    return bool(lowest <= highest and lowest <= instant and (instant < highest if exclude_max else instant <= highest))
+
+
+@declare("comparison", "date & time", scaling=Scaling.BLOCKWISE, experimental=True)
+def date_difference(date1: Instant, date2: Instant, unit: TimeUnit = "second") -> PlainNumber:
+    """How much later a second instant is than a first.
+
+    Months and years are counted on the calendar; what is left over is a fraction of the month or year it lies in.
+    """
+    _unit("date_difference", unit)
+    first, second = (_read("date_difference", value) for value in (date1, date2))
+    if unit in _LENGTHS:
+        return _number((second - first) / _LENGTHS[unit])
+    early, late, sign = (first, second, 1) if first <= second else (second, first, -1)
+    return _number(sign * _calendar_difference(early, late, _MONTHS[unit]))
+
+
+@declare("date & time", scaling=Scaling.BLOCKWISE)
+def date_shift(date: Instant, value: Integer, unit: TimeUnit) -> Instant:
+    """Move an instant by a period.
+
+    The time zone stays as it is written, and a date without a time stays one. A day that a month does not have
+    becomes its last one; a leap second becomes the second before it.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If the date cannot be understood, or lies outside of the years 1 to 9999.
+    """
+    _unit("date_shift", unit)
+    moment = _moment("date_shift", date)
+    period = lazy.native(value)
+    if not values.is_number(period) or period != period or int(period) != period:
+        raise ProcessParameterInvalid(f"date_shift: value must be a whole number, not {value!r}")
+    try:
+        if unit in _LENGTHS:
+            shifted = moment.local + _LENGTHS[unit] * int(period)
+        else:
+            shifted = _months_later(moment.local, int(period) * _MONTHS[unit])
+    except (OverflowError, ValueError) as error:
+        raise ProcessParameterInvalid(f"date_shift: {period} {unit}s from {date!r} is beyond all calendars") from error
+    return str(Moment(shifted, moment.zone))
+
+
+def _unit(process: str, unit: Any) -> None:
+    if unit not in UNITS:
+        raise ProcessParameterInvalid(f"{process}: the unit {unit!r} is none of {UNITS}")
+
+
+def _read(process: str, value: Any, time: bool = False) -> Any:
+    """An instant in UTC, or a time of the day where that is allowed."""
+    given = plain(value)
+    found = _TIME.fullmatch(given) if time and isinstance(given, str) else None
+    if found is None:
+        return _moment(process, given).utc
+    hour, minute, second = map(int, found.groups())
+    try:
+        return datetime.time(hour, minute, min(second, 59))
+    except ValueError as error:
+        raise ProcessParameterInvalid(f"{process}: {value!r} is no time of the day") from error
+
+
+def _moment(process: str, value: Any) -> Moment:
+    value = plain(value)
+    if isinstance(value, np.datetime64):
+        value = f"{np.datetime_as_string(value, 'us')}Z"
+    if isinstance(value, datetime.date):
+        value = value.isoformat()
+    found = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ProcessParameterInvalid(f"{process}: {value!r} is neither a date nor a date and time")
+    year, month, day, hour, minute, second, fraction, zone = found.groups(default="0")
+    try:
+        local = datetime.datetime(
+            int(year), int(month), int(day), int(hour), int(minute), min(int(second), 59), int(f"{fraction:0<9}"[:6])
+        )
+    except ValueError as error:
+        raise ProcessParameterInvalid(f"{process}: there is no {value!r}: {error}") from error
+    if int(second) > 60:
+        raise ProcessParameterInvalid(f"{process}: there is no {value!r}: a minute has 60 seconds")
+    return Moment(local, None if found[4] is None else "Z" if zone in ("0", "z") else zone)
+
+
+def _months_later(moment: datetime.datetime, months: int) -> datetime.datetime:
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    if not datetime.MINYEAR <= year <= datetime.MAXYEAR:
+        raise OverflowError
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def _calendar_difference(first: datetime.datetime, second: datetime.datetime, months: int) -> float:
+    """Whole periods of so many months, and the share of the one that is not complete."""
+    whole = ((second.year - first.year) * 12 + second.month - first.month) // months
+    while _months_later(first, whole * months) > second:
+        whole -= 1
+    start = _months_later(first, whole * months)
+    if start == second:
+        return whole
+    return whole + (second - start) / (_months_later(first, (whole + 1) * months) - start)
+
+
+def _number(value: float) -> float:
+    """A whole number without a fraction."""
+    return int(value) if value == int(value) else value
