@@ -36,10 +36,12 @@ def scheduler(request: pytest.FixtureRequest) -> Iterator[str]:
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves files and parts of them, and notes what it has sent."""
 
-    sent: dict[str, int]
+    sent: dict[str, int]  # bytes by name of file; queries count as such
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
+        if "?" in self.path:
+            self.sent[self.path.partition("?")[2]] = 0
         if not path.is_file():
             self.send_error(404)
             return

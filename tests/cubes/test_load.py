@@ -264,6 +264,30 @@ def test_over_http_the_bytes_read_are_those_of_the_box(tmp_path: Path, serve: tu
     assert sent["a.tif"] < 4 * 256 * 256 * 2 + 50_000  # of 8 MB: at most four tiles, and the header
 
 
+def test_the_collection_of_an_api_is_asked_page_by_page(tmp_path: Path, serve: tuple[str, dict[str, int]]) -> None:
+    address, sent = serve
+    values = [pictures.pixels((4, 5), seed=i) for i in range(4)]
+    items = []
+    for i, picture in enumerate(values):
+        path = pictures.write(tmp_path / f"{i}.tif", picture)
+        item = pictures.item(f"i{i}", f"2023-04-0{i + 1}T10:00:00Z", {"a": path})
+        items.append({**item, "assets": {"a": {**item["assets"]["a"], "href": f"{address}/{i}.tif"}}})
+    for page, following in ((0, f"{address}/page1.json"), (1, None)):
+        links = [{"rel": "next", "href": following}] if following else []
+        document = {"type": "FeatureCollection", "features": items[2 * page : 2 * page + 2], "links": links}
+        (tmp_path / f"page{page}.json").write_text(json.dumps(document))
+    links = [{"rel": "items", "href": "page0.json"}, {"rel": "root", "href": "nowhere.json"}]
+    (tmp_path / "api.json").write_text(json.dumps({"type": "Collection", "id": "c", "links": links}))
+    box = {"west": 10, "south": 45, "east": 11, "north": 46}
+    cube = load_stac(f"{address}/api.json", box, ["2023-04-02", "2023-04-04"])
+    np.testing.assert_array_equal(cube[:, 0], values[1:3])
+    query = (
+        "limit=500&bbox=10.0%2C45.0%2C11.0%2C46.0&datetime=2023-04-02T00%3A00%3A00.000Z%2F2023-04-04T00%3A00%3A00.000Z"
+    )
+    assert sent[query] == 0
+    assert {"0.tif", "3.tif"}.isdisjoint(sent)
+
+
 def test_each_block_is_one_task_with_all_bands(scene: Scene) -> None:
     cube = load_stac(str(scene.catalog))
     assert cube.chunks == ((2, 2, 2, 2), (5,), (300,), (300,))

@@ -22,7 +22,7 @@ from openeo_processes_dask.vocabulary import (
     Url,
 )
 
-from .loading import arrays, files, rasters, stac
+from .loading import arrays, catalogue, files, rasters, stac
 from .loading.layers import is_remote
 from .loading.request import Request, request
 
@@ -108,16 +108,16 @@ def _load(path: Path, asked: Request) -> xr.DataArray:
 
 
 def _load_catalogue(url: str, asked: Request) -> xr.DataArray:
-    if not is_remote(url) and Path(stac.local(url)).is_dir():
-        document = _document(Path(stac.local(url)))
+    if not is_remote(url) and Path(catalogue.local(url)).is_dir():
+        document = _document(Path(catalogue.local(url)))
         if document is None:
             raise FileContentInvalid(f"{url} is a folder with neither collection.json nor catalog.json")
         url = str(document)
-    every, collection = stac.items(url)
-    found = list(stac.wanted(every, asked))
+    every = catalogue.read(url, asked)
+    found = list(stac.wanted(every.items, asked))
     if not found:
-        raise asked.nothing(url, f"none of {len(every)} items lies")
-    made, chosen, block = stac.layers(found, collection, asked)
+        raise asked.nothing(url, f"none of {len(every.items)} items lies")
+    made, chosen, block = stac.layers(found, every.bands, asked)
     if made:
         return rasters.cube(made, chosen, block, asked, url)
     if stores := stac.arrays(found):

@@ -72,15 +72,16 @@ def common(grids: Iterable[GeoBox]) -> GeoBox:
     CRSInvalid
         If some have a CRS and others have none.
     """
-    counted = Counter(grids)
-    if len({grid.crs is None for grid in counted}) == 2:
+    every = list(grids)
+    distinct = distinct_grids(every)
+    if len({grid.crs is None for grid in distinct}) == 2:
         raise CRSInvalid("some of the files have a CRS and others have none")
-    straight = [grid for grid in counted if not rotated(grid)]
+    straight = [grid for grid in distinct if not rotated(grid)]
     if not straight:
         raise FileContentInvalid("the pixels are not parallel to the axes of their CRS: no cube has such a grid")
-    crs = Counter({grid: counted[grid] for grid in straight}).most_common(1)[0][0].crs
-    finest = min((grid for grid in straight if grid.crs == crs), key=lambda g: abs(g.affine.a * g.affine.e))
-    corners = [_pixels(finest, _bounds(grid, finest)) for grid in counted]
+    most = Counter(str(grid.crs) for grid in every if not rotated(grid)).most_common(1)[0][0]
+    finest = min((grid for grid in straight if str(grid.crs) == most), key=lambda g: abs(g.affine.a * g.affine.e))
+    corners = [_pixels(finest, _bounds(grid, finest)) for grid in distinct]
     left, top, right, bottom = zip(*corners, strict=True)
     first_row, first_column = math.floor(min(top) + SAME), math.floor(min(left) + SAME)
     return part(finest, first_row, first_column, math.ceil(max(bottom) - SAME), math.ceil(max(right) - SAME))
@@ -204,6 +205,11 @@ def _masked_block(
     with _RASTERIZING:
         outside = rasterio.features.geometry_mask(near, block.shape[-2:], here)
     return np.where(outside, np.asarray(fill, block.dtype), block)
+
+
+def distinct_grids(grids: Iterable[GeoBox]) -> list[GeoBox]:
+    """Each object once; to compare grids would take far longer than to treat a few twice."""
+    return list({id(grid): grid for grid in grids}.values())
 
 
 def part(grid: GeoBox, top: int, left: int, bottom: int, right: int) -> GeoBox:

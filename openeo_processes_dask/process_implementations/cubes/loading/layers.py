@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import warnings
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -91,7 +93,7 @@ def header(path: str, called: str | None = None) -> Header:
     with opened(path, called) as file:
         dtypes = tuple(map(np.dtype, file.dtypes))
         return Header(
-            GeoBox(file.shape, file.transform, file.crs),
+            geobox(file.crs.to_string() if file.crs else None, file.shape, tuple(file.transform)[:6]),
             dtypes,
             tuple(storable(v, t) for v, t in zip(file.nodatavals, dtypes, strict=True)),
             file.descriptions,
@@ -110,6 +112,12 @@ def headers(paths: Iterable[tuple[str, str]]) -> list[Header]:
             return [header(*one) for one in paths]
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(lambda one: header(*one), paths))
+
+
+@functools.lru_cache(4096)
+def geobox(crs: str | None, shape: tuple[int, int], transform: tuple[float, ...]) -> GeoBox:
+    """A grid; mostly the same object for the same grid, so that objects tell grids apart without comparing them."""
+    return GeoBox(shape, Affine(*transform), crs)
 
 
 def storable(value: Any, dtype: np.dtype) -> float | int | None:

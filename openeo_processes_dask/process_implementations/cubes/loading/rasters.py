@@ -58,8 +58,8 @@ def cube(
     """
     whole = coverage.common(layer.grid for layer in layers)
     grid, polygons = coverage.limited(whole, request, source)
-    reached = {one: coverage.overlap(one, grid) for one in {layer.grid for layer in layers}}
-    layers = [layer for layer in layers if reached[layer.grid]]
+    reached = _reaching(layers, grid)
+    layers = [layer for layer in layers if id(layer.grid) in reached]
     if not layers:
         raise request.nothing(source, "no image lies")
     times = sorted({layer.time for layer in layers if layer.time is not None})
@@ -85,8 +85,14 @@ def _cells(layers: Iterable[Layer], times: list[np.datetime64], bands: Sequence[
 
 def _uncovered(cells: dict[Any, list[Layer]], expected: int, grid: GeoBox) -> bool:
     """Whether there may be a pixel that no layer covers."""
-    covers = {one: coverage.contains(one, grid) for one in {layer.grid for found in cells.values() for layer in found}}
-    return len(cells) < expected or not all(any(covers[layer.grid] for layer in found) for found in cells.values())
+    every = coverage.distinct_grids(layer.grid for found in cells.values() for layer in found)
+    covers = {id(one) for one in every if coverage.contains(one, grid)}
+    return len(cells) < expected or not all(any(id(one.grid) in covers for one in found) for found in cells.values())
+
+
+def _reaching(layers: Iterable[Layer], grid: GeoBox) -> set[int]:
+    """The grids, by their object, that reach into another one."""
+    return {id(one) for one in coverage.distinct_grids(layer.grid for layer in layers) if coverage.overlap(one, grid)}
 
 
 def _labelled(
@@ -114,13 +120,20 @@ def _lazy(
     cells: dict[Any, list[Layer]], grid: GeoBox, sizes: chunking.Chunks, dtype: np.dtype, nodata: Any
 ) -> da.Array:
     """One task per block, each with the layers it needs and no others."""
-    blocks = BlockwiseDepDict(mapping=_blocks(cells, grid, sizes), numblocks=tuple(map(len, sizes)))
-    fill = 0 if nodata is None else nodata
-    name = "load-" + tokenize(_identity(cells), grid.affine, grid.shape, str(grid.crs), sizes, dtype.str, str(fill))
-    layer = blockwise(
-        read_block, name, "tbyx", blocks, "tbyx", dtype.str, None, nodata, None, numblocks={}, concatenate=True
-    )
+    name = "load-" + tokenize(_identity(cells), grid.affine, grid.shape, str(grid.crs), sizes, dtype.str, str(nodata))
+    blocks = _Blocks(mapping=_blocks(cells, grid, sizes), numblocks=tuple(map(len, sizes)))
+    blocks.name = name
+    layer = blockwise(read_block, name, "tbyx", blocks, "tbyx", dtype.str, None, nodata, None, numblocks={})
     return da.Array(HighLevelGraph.from_collections(name, layer), name, sizes, dtype=dtype)
+
+
+class _Blocks(BlockwiseDepDict):
+    """What each task gets; named, because dask would otherwise pickle all of it to tell it from others."""
+
+    name = ""
+
+    def __dask_tokenize__(self) -> object:
+        return self.name
 
 
 def _identity(cells: dict[Any, list[Layer]]) -> list[str]:
@@ -144,24 +157,20 @@ def _state(path: str) -> tuple[int, int] | None:
 
 
 def _blocks(cells: dict[Any, list[Layer]], grid: GeoBox, sizes: chunking.Chunks) -> dict[Any, Block]:
-    found = {}
-    parts = {}  # whether a layer's grid reaches into a part of the cube's is asked once for all dates and bands
-    grids_of_layers = {layer.grid for cell in cells.values() for layer in cell}
-    by_date = defaultdict(list)
+    by_date: dict[int, list[tuple[int, Layer]]] = defaultdict(list)
     for (date, band), cell in cells.items():
-        by_date[date].append((band, cell))
-    for j, rows in enumerate(_slices(sizes[2])):
-        for k, columns in enumerate(_slices(sizes[3])):
-            part = coverage.part(grid, rows.start, columns.start, rows.stop, columns.stop)
-            parts[j, k] = part, {one for one in grids_of_layers if coverage.overlap(one, part)}
-    for i, dates in enumerate(_slices(sizes[0])):
-        for (j, k), (part, reached) in parts.items():
+        by_date[date].extend((band, layer) for layer in cell)
+    every = [layer for cell in cells.values() for layer in cell]
+    found = {}
+    for (j, rows), (k, columns) in itertools.product(*(enumerate(_slices(one)) for one in sizes[2:])):
+        part = coverage.part(grid, rows.start, columns.start, rows.stop, columns.stop)
+        reached = _reaching(every, part)
+        for i, dates in enumerate(_slices(sizes[0])):
             layers = tuple(
                 (date - dates.start, band, layer)
                 for date in range(dates.start, dates.stop)
-                for band, cell in by_date.get(date, ())
-                for layer in cell
-                if layer.grid in reached
+                for band, layer in by_date.get(date, ())
+                if id(layer.grid) in reached
             )
             found[i, 0, j, k] = Block(part, dates.stop - dates.start, sizes[1][0], layers)
     return found

@@ -67,6 +67,16 @@ class Request:
         return all(_true(condition({"value": properties.get(name)})) for name, condition in conditions)
 
     @property
+    def ends(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
+        """Start and end of the interval."""
+        return self.start, self.end
+
+    @property
+    def lonlat(self) -> Box | None:
+        """The box in longitude and latitude."""
+        return None if self.area is None else self.area.box.to_crs(pyproj.CRS.from_epsg(4326))
+
+    @property
     def interval(self) -> str:
         """The interval in words."""
         return f"[{self.start or '…'}, {self.end or '…'})"

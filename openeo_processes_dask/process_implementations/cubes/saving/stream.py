@@ -40,25 +40,33 @@ def each_block(values: Any, write: Write, label: str) -> None:
         if client is not None and hasattr(client, "scheduler_info"):
             _from_cluster(client, values, write, progress)
         else:
-            in_line = get is dask.local.get_sync
-            da.store(
-                [values],
-                [_Target(values, write, progress)],  # type: ignore[list-item]  # dask only asks for __setitem__
-                lock=threading.Lock(),
-                scheduler="synchronous" if in_line else "threads",
-            )
+            _in_threads(values, write, progress, "synchronous" if get is dask.local.get_sync else "threads")
+
+
+def _in_threads(values: da.Array, write: Write, progress: _Progress, scheduler: str) -> None:
+    lock = threading.Lock()
+    target: Any = _Target(values, write, progress)
+    try:
+        da.store([values], [target], lock=lock, scheduler=scheduler)
+    finally:
+        # when one block fails, dask does not wait for the others, and their files will be closed
+        with lock:
+            target.is_open = False
 
 
 class _Target:
     """What dask's `store` asks of a place to write to."""
+
+    is_open = True
 
     def __init__(self, values: da.Array, write: Write, progress: _Progress) -> None:
         self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
         self.write, self.progress = write, progress
 
     def __setitem__(self, where: Where, block: np.ndarray) -> None:
-        self.write(where, block)
-        self.progress.step()
+        if self.is_open:
+            self.write(where, block)
+            self.progress.step()
 
     def __dask_tokenize__(self) -> object:
         return "openeo-target", id(self)
