@@ -3,86 +3,24 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 
 from openeo_processes_dask import lazy
 from openeo_processes_dask.dimensions import labels, nodata, role, with_role
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.passages import Passage, passage
 from openeo_processes_dask.vocabulary import Scaling
 
-
-@dataclass(frozen=True)
-class Passage:
-    """How values enter and leave a child process.
-
-    An integer cube with a declared no-data value enters in floating point with NaN for its gaps. Where the child
-    process makes integers of integers, its results leave as integers with the same no-data value; else as they are.
-    """
-
-    fill: Any
-    exact: bool
-    dtype: np.dtype
-
-    @property
-    def keeps_nodata(self) -> bool:
-        """Whether the results have the no-data value of the cube."""
-        return self.fill is not None and self.exact
-
-    def enter(self, block: Any) -> Any:
-        """A block of the cube as the child process sees it."""
-        if self.fill is None:
-            return block
-        if block.dtype.kind == "f":
-            return np.where(block == self.fill, block.dtype.type(np.nan), block)
-        return missing.as_float(block, self.fill, self.exact)
-
-    def leave(self, result: Any, shape: tuple[int, ...]) -> np.ndarray:
-        """What the child process returned as a block of the result."""
-        values = np.asarray(np.nan if result is None else result)
-        if values.shape != shape:
-            try:
-                values = np.broadcast_to(values, shape)
-            except ValueError:
-                raise ProcessParameterInvalid(
-                    f"the child process returned values of shape {values.shape} where {shape} is needed"
-                ) from None
-        if self.keeps_nodata and values.dtype.kind == "f":
-            values = np.where(np.isnan(values), self.fill, values)
-        return values.astype(self.dtype, copy=False)
-
-
-def passage(
-    expression: Expression, sizes: Mapping[str, tuple[tuple[int, ...], Any]], fill: Any, engine: Any
-) -> Passage:
-    """Find the type of the results by trying the child process on ones.
-
-    `sizes` gives for each value its shape and type.
-    """
-
-    def tried(*, entered: bool) -> np.ndarray:
-        ones = {name: np.ones(shape, dtype) for name, (shape, dtype) in sizes.items()}
-        if entered:
-            ones = {name: missing.as_float(values) for name, values in ones.items()}
-        with np.errstate(all="ignore"):
-            result = expression(ones, **engine)
-        return np.asarray(np.nan if result is None else result)
-
-    first = tried(entered=False)
-    integers = all(np.dtype(dtype).kind in "iu" for _, dtype in sizes.values())
-    if fill is None or not integers:
-        return Passage(fill if not integers else None, False, first.dtype)
-    floating = tried(entered=True)
-    if first.dtype.kind in "iu" and floating.dtype.kind == "f":
-        return Passage(fill, True, first.dtype)
-    return Passage(fill, False, floating.dtype)  # also where integers come of gaps, as from `count`
+LARGEST_IN_TASK = 2**16  # bytes of a child process that may lie in each task
 
 
 def apply(expression: Expression, cube: xr.DataArray) -> xr.DataArray:
@@ -128,7 +66,7 @@ def reduce(expression: Expression, cube: xr.DataArray, dimension: str) -> xr.Dat
     the child process allows that, and brought into one chunk where it does not.
     """
     axis = cube.get_axis_num(dimension)
-    engine = {"axis": axis, "keepdims": True, "dim_labels": labels(cube, dimension)}
+    engine = _engine(expression, cube, dimension)
     way = passage(expression, {"data": (_row(cube.shape, axis), cube.dtype)}, nodata(cube), engine)
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     dims = [d for d in cube.dims if d != dimension]
@@ -147,7 +85,7 @@ def along(expression: Expression, cube: xr.DataArray, dimension: str, target: st
     Labels stay where the dimension and its length do; else they count up from zero.
     """
     axis = cube.get_axis_num(dimension)
-    engine = {"axis": axis, "keepdims": True, "dim_labels": labels(cube, dimension)}
+    engine = _engine(expression, cube, dimension)
     shape = _row(cube.shape, axis)
     way = passage(expression, {"data": (shape, cube.dtype)}, nodata(cube), engine)
     length = _length(expression, shape, axis, cube.dtype, engine)
@@ -176,8 +114,7 @@ def grouped(
     group is reduced by itself.
     """
     axis = cube.get_axis_num(dimension)
-    known = labels(cube, dimension)
-    engine = {"axis": axis, "keepdims": True, "dim_labels": known}
+    engine = _engine(expression, cube, dimension)
     way = passage(expression, {"data": (_row(cube.shape, axis), cube.dtype)}, nodata(cube), engine)
     data = cube.data
     if isinstance(data, da.Array) and data.numblocks[axis] > lazy.MOST_BLOCKS_TOGETHER:
@@ -191,11 +128,20 @@ def grouped(
     return like(result.assign_coords({dimension: list(names)}), values, way)
 
 
+def _engine(expression: Expression, cube: xr.DataArray, dimension: str) -> dict[str, Any]:
+    """What a child process of rows is told: the axis, and the labels along it if it asks for them."""
+    known = {"dim_labels": labels(cube, dimension)} if _uses_labels(expression) else {}
+    return {"axis": cube.get_axis_num(dimension), "keepdims": True, **known}
+
+
 def like(cube: xr.DataArray, values: Any, way: Passage) -> xr.DataArray:
     """A cube with other values, which says what its no-data value is."""
-    result = cube.copy(data=values)
+    result = undeclared(cube.copy(data=values))
     result.encoding = {k: v for k, v in cube.encoding.items() if k == "grid_mapping"}
-    return result if way.keeps_nodata else undeclared(result)
+    if way.keeps_nodata:
+        declared = {k: v for k, v in cube.attrs.items() if k not in result.attrs}
+        result.attrs = {**result.attrs, **(declared or {"nodata": way.fill})}
+    return result
 
 
 def undeclared(cube: xr.DataArray) -> xr.DataArray:
@@ -232,7 +178,21 @@ def blockwise(run: Callable[..., Any], dtype: np.dtype, *arrays: Any) -> Any:
     axes = tuple(range(arrays[0].ndim))
     meta = np.empty((0,) * len(axes), dtype)
     pairs = [part for array in arrays for part in (array, axes)]
-    return da.blockwise(run, axes, *pairs, dtype=dtype, meta=meta)
+    run, carried = _shared(run)
+    return da.blockwise(run, axes, *pairs, dtype=dtype, meta=meta, **carried)
+
+
+def _shared(run: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """A function for blocks and what it needs beside them: a large one is a task of its own, and lies in no other."""
+    try:
+        large = len(cloudpickle.dumps(run)) > LARGEST_IN_TASK
+    except (TypeError, AttributeError, pickle.PicklingError):  # threads do not need to pickle it
+        large = False
+    return (_on_shared, {"run": delayed(run, pure=True, traverse=False)}) if large else (run, {})
+
+
+def _on_shared(*blocks: np.ndarray, run: Callable[..., Any]) -> Any:
+    return run(*blocks)
 
 
 def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, dtype: np.dtype) -> Any:
@@ -240,11 +200,12 @@ def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, 
     if not isinstance(data, da.Array):
         return run(data)
     data = lazy.together(data, axis)
+    run, carried = _shared(run)
     meta = np.empty((0,) * (data.ndim - (length is None)), dtype)
     if length is None:
-        return da.map_blocks(run, data, dtype=dtype, meta=meta, drop_axis=axis)
+        return da.map_blocks(run, data, dtype=dtype, meta=meta, drop_axis=axis, **carried)
     chunks = tuple((length,) if i == axis else c for i, c in enumerate(data.chunks))
-    return da.map_blocks(run, data, dtype=dtype, meta=meta, chunks=chunks)
+    return da.map_blocks(run, data, dtype=dtype, meta=meta, chunks=chunks, **carried)
 
 
 def _tree(expression: Expression, data: da.Array, way: Passage, engine: Mapping[str, Any]) -> da.Array | None:
@@ -305,12 +266,12 @@ def _on_groups(
 ) -> np.ndarray:
     axis = engine["axis"]
     entered = way.enter(block)
-    known = np.asarray(engine["dim_labels"], dtype=object)
+    known = np.asarray(engine["dim_labels"], dtype=object) if "dim_labels" in engine else None
     out = np.empty(tuple(len(groups) if i == axis else n for i, n in enumerate(block.shape)), way.dtype)
     inner = Passage(way.fill, way.exact, way.dtype)
     for position, group in enumerate(groups):
         where = (slice(None),) * axis + (group,)
-        said = {**engine, "dim_labels": known[group].tolist()}
+        said = engine if known is None else {**engine, "dim_labels": known[group].tolist()}
         with np.errstate(all="ignore"):
             result = _aligned(expression({"data": entered[where]}, **said), axis, block.ndim)
         shape = tuple(1 if i == axis else n for i, n in enumerate(block.shape))

@@ -53,7 +53,7 @@ def trace(callback: Any, *names: str, context: Any = None) -> Expression:
     if not callable(callback):
         raise ProcessParameterInvalid(f"a child process is needed, not {callback!r}")
     if not _speaks_openeo(callback):
-        return _single(callback, [f"*{i}" for i in range(len(names))], names).bind(context=context)
+        return _foreign(callback, names).bind(context=context)
     symbols = [Symbol(name) for name in names]
     positions = {name: i for i, name in enumerate(names)}
     result = callback(*symbols, positional_parameters=positions, named_parameters={"context": context})
@@ -86,24 +86,25 @@ def process(function: Callable[..., Any]) -> Callable[..., Any]:
                 )
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("process %s with %s", known.id, {k: repr(v)[:80] for k, v in arguments.items()})
+        if declared(function):
+            arguments |= _children(known, arguments, named)
         if symbolic(forwarded) or symbolic(arguments):
-            return _recorded(known, forwarded, arguments, named)
+            return Symbol(
+                function=function, arguments={**dict(zip(known.parameters, forwarded, strict=False)), **arguments}
+            )
         return function(*forwarded, **arguments)
 
     call.__openeo_child__ = True  # type: ignore[attr-defined]
     return call
 
 
-def _recorded(
-    process: Process, forwarded: Sequence[Any], arguments: dict[str, Any], named: Mapping[str, Any]
-) -> Symbol:
-    """The symbol of a call on symbols; its own child processes are traced with it."""
-    arguments = {**dict(zip(process.parameters, forwarded, strict=False)), **arguments}
-    if declared(process.function):
-        for name, names in process.callbacks.items():
-            if callable(arguments.get(name)) and not isinstance(arguments[name], (Expression, Symbol)):
-                arguments[name] = _traced_inside(arguments[name], names, named)
-    return Symbol(function=process.function, arguments=arguments)
+def _children(process: Process, arguments: Mapping[str, Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The child processes among arguments, traced, for they may use the parameters of their parent."""
+    return {
+        name: _traced_inside(arguments[name], names, named)
+        for name, names in process.callbacks.items()
+        if callable(arguments.get(name)) and not isinstance(arguments[name], (Expression, Symbol))
+    }
 
 
 def _traced_inside(
@@ -131,6 +132,18 @@ def _single(function: Callable[..., Any], parameters: Sequence[str], names: Sequ
         arguments: dict[str, Any] = {"data": [Parameter(name) for name in names]}  # a reducer of two values
     else:
         arguments = {p: Parameter(name) for p, name in zip(parameters, names, strict=False)}
+    return Expression((Node(function, arguments),), Ref(0))
+
+
+def _foreign(function: Callable[..., Any], names: Sequence[str]) -> Expression:
+    """One call of a function that is not ours, which gets the values in their order, and the context by name."""
+    arguments = {f"*{i}": Parameter(name) for i, name in enumerate(names)}
+    try:
+        known = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # compiled functions without a signature
+        known = []
+    if "context" in known[len(names) :]:
+        arguments["context"] = Parameter("context")
     return Expression((Node(function, arguments),), Ref(0))
 
 

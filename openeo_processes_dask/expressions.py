@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from dask.base import normalize_token
 
 from openeo_processes_dask.declare import declared
@@ -77,7 +78,7 @@ class Node:
         try:
             if declared(self.function):
                 return self.function(**arguments, **said)
-            return _call_foreign(self.function, arguments, said)
+            return _call_foreign(self.function, arguments, said, engine.get("axis"))
         except Exception as error:
             if self.path:
                 error.add_note(f"in node {self.path} (process {self.id})")
@@ -115,6 +116,17 @@ class Expression:
     def bind(self, **values: Any) -> Expression:
         """The same program with more parameters known."""
         return Expression(self.nodes, self.result, {**self.bound, **values})
+
+    def constants(self) -> Iterator[Any]:
+        """The values that the nodes use and that are known already."""
+        for value in (self.result, *(v for node in self.nodes for v in node.arguments.values())):
+            for leaf in _leaves(value):
+                if isinstance(leaf, Expression):
+                    yield from leaf.constants()
+                elif not isinstance(leaf, Parameter):
+                    yield leaf
+                elif leaf.name in self.bound:
+                    yield from _leaves(self.bound[leaf.name])
 
     def pruned(self) -> Expression:
         """The same program without the nodes that its result does not need."""
@@ -214,6 +226,19 @@ def references(value: Any) -> Iterator[Any]:
             yield from references(inner)
 
 
+def _leaves(value: Any) -> Iterator[Any]:
+    """What lies in a value, inside lists, dicts and closures too."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif isinstance(value, Closure):
+        value = [value.expression, *value.captures.values()]
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value
+
+
 def symbolic(value: Any) -> bool:
     """Whether a value holds a symbol."""
     if isinstance(value, (list, tuple)):
@@ -287,7 +312,25 @@ def _moved(value: Any, moved: Mapping[Ref, Ref]) -> Any:
     return value
 
 
-def _call_foreign(function: Callable[..., Any], arguments: Mapping[str, Any], said: Mapping[str, Any]) -> Any:
-    """Call a function that is not ours: names that start with `*` are positions."""
-    positions = [arguments[name] for name in sorted(n for n in arguments if n.startswith("*"))]
-    return function(*positions, **{k: v for k, v in arguments.items() if not k.startswith("*")}, **said)
+def _call_foreign(
+    function: Callable[..., Any], arguments: Mapping[str, Any], said: Mapping[str, Any], axis: int | None
+) -> Any:
+    """Call a function that is not ours: names that start with `*` are positions.
+
+    It gets arrays of its own, which it may change. Along an axis of which it is told nothing it gets row by row.
+    """
+    named = {name: np.array(v) if isinstance(v, np.ndarray) else v for name, v in {**arguments, **said}.items()}
+    positions = [named.pop(name) for name in sorted(n for n in arguments if n.startswith("*"))]
+    if axis is None or "axis" in said or not positions or not isinstance(positions[0], np.ndarray):
+        return function(*positions, **named)
+    return _by_rows(lambda row: function(row, *positions[1:], **named), positions[0], axis)
+
+
+def _by_rows(run: Callable[[np.ndarray], Any], block: np.ndarray, axis: int) -> np.ndarray:
+    """What a function makes of each row along an axis: one value, or a row of another length."""
+    rows = np.moveaxis(block, axis, -1)
+    results = [run(rows[index]) for index in np.ndindex(rows.shape[:-1])]
+    if not results:
+        return np.empty((*block.shape[:axis], 1, *block.shape[axis + 1 :]))
+    made = np.stack([np.atleast_1d(np.nan if result is None else result) for result in results])
+    return np.moveaxis(made.reshape(*rows.shape[:-1], made.shape[-1]), -1, axis)

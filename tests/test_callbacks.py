@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -17,7 +24,7 @@ from openeo_processes_dask import exceptions
 from openeo_processes_dask.callbacks import process, trace
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.execution import execute
-from openeo_processes_dask.process_implementations import math
+from openeo_processes_dask.process_implementations import cubes, math
 from openeo_processes_dask.vocabulary import Scaling
 from tests.cubes import cases
 from tests.cubes.cases import child, given, node, of
@@ -94,6 +101,19 @@ def test_context_reaches_the_child_process() -> None:
     np.testing.assert_allclose(execute(graph, {"cube": cube}), cube.values * 3)
 
 
+def test_a_child_process_uses_parameters_of_its_graph_through_the_parser() -> None:
+    cube = cases.cube(chunks=cases.AWKWARD)
+    above = child(m=node("max", data=[given("x"), given("floor")]))
+    counted = child(c=node("count", data=given("data"), condition=child(g=node("gt", x=given("x"), y=given("floor")))))
+    for process_id, arguments in (
+        ("apply", {"process": above}),
+        ("reduce_dimension", {"reducer": counted, "dimension": "t"}),
+    ):
+        graph = {"a": {**node(process_id, data=given("cube"), **arguments), "result": True}}
+        through_parser, direct = parsed(graph, cube=cube, floor=0.5), execute(graph, {"cube": cube, "floor": 0.5})
+        xr.testing.assert_identical(through_parser.compute(), direct.compute())
+
+
 def test_a_process_resolves_references_like_the_parser_hands_them_over() -> None:
     add = process(math.add)
     x, y = ParameterReference(from_parameter="x"), ParameterReference(from_parameter="y")
@@ -116,6 +136,132 @@ def test_a_process_names_what_is_missing_or_unknown() -> None:
         add(x=ParameterReference(from_parameter="x"), y=1, named_parameters={"y": 1})
     with pytest.raises(exceptions.ProcessParameterUnsupported, match="'z'"):
         add(x=1, y=2, z=3)
+
+
+ROWS = np.arange(24.0).reshape(2, 3, 4)
+
+
+def test_a_function_that_takes_no_axis_gets_each_row() -> None:
+    for axis in (0, 1, 2):
+        for function in (lambda data: data[0], lambda data: data.max() - data.min(), lambda data: None):
+            expected = np.apply_along_axis(lambda row, f=function: np.float64(f(row) or 0), axis, ROWS)
+            got = trace(function, "data")({"data": ROWS}, axis=axis, keepdims=True)
+            np.testing.assert_array_equal(np.nan_to_num(np.squeeze(got, axis)), expected)
+        pairs = trace(lambda data: [data[0], data[1]], "data")({"data": ROWS}, axis=axis, keepdims=True)
+        np.testing.assert_array_equal(pairs, np.take(ROWS, [0, 1], axis))
+        open_ended = trace(lambda *args, **more: np.max(*args, **more), "data")({"data": ROWS}, axis=axis)
+        np.testing.assert_array_equal(np.squeeze(open_ended, axis), ROWS.max(axis))
+    nothing = trace(lambda data: data.sum(), "data")({"data": np.ones((0, 3))}, axis=1)
+    assert nothing.shape == (0, 1)
+
+
+def test_a_function_gets_the_context_if_it_takes_one() -> None:
+    cube = cases.cube(chunks=cases.AWKWARD)
+
+    def scaled(x: np.ndarray, context: float | None = None) -> np.ndarray:
+        return x * (context or 0)
+
+    def clipped(data: np.ndarray, context: dict, axis: int) -> np.ndarray:
+        return np.max(data, axis=axis).clip(**context)
+
+    np.testing.assert_array_equal(cubes.apply(cube, scaled, context=3), cube.values * 3)
+    got = cubes.reduce_dimension(cube, clipped, "t", context={"min": 0})
+    np.testing.assert_array_equal(got, cube.values.max(axis=0).clip(min=0))
+
+
+def test_a_function_may_change_its_array_but_not_the_cube() -> None:
+    def doubled(x: np.ndarray) -> np.ndarray:
+        x *= 2
+        return x
+
+    array = cases.values()
+    array.setflags(write=False)
+    for chunks in (None, cases.AWKWARD):
+        cube = cases.cube(array, chunks)
+        np.testing.assert_array_equal(cubes.apply(cube, doubled), array * np.float32(2))
+        np.testing.assert_array_equal(cube, array)
+
+
+class Scaled:
+    """A function with a state."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def __call__(self, x: np.ndarray, plus: float = 1) -> np.ndarray:
+        return x * self.factor + plus
+
+
+@pytest.mark.parametrize(
+    "function",
+    [Scaled(2), functools.partial(Scaled(2), plus=1), Scaled(2).__call__, lambda x, k=2, **more: x * k + 1],
+)
+def test_callables_of_many_kinds_are_child_processes(function: Any) -> None:
+    cube = cases.cube(chunks=cases.AWKWARD)
+    np.testing.assert_array_equal(cubes.apply(cube, function), cube.values * 2 + 1)
+
+
+def test_texts_are_not_cut_to_the_length_of_the_first() -> None:
+    cube = xr.DataArray(np.array([1.0, 2.0, 3.0]), dims=("x",)).chunk(1)
+    words = cubes.apply(cube, lambda x: np.array(["", "one", "three", "fifteen"])[x.astype(int)])
+    assert words.values.tolist() == ["one", "three", "fifteen"]
+
+
+def test_a_cube_inside_a_child_process_is_refused() -> None:
+    cube = cases.cube(chunks=cases.AWKWARD)
+    add = child(s=node("add", x=given("x"), y=given("context")))
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="merge_cubes"):
+        cubes.apply(cube, add, context=cube)
+    outer = child(s=node("add", x=given("x"), y=given("cube")))
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="merge_cubes"):
+        execute({"a": node("apply", data=given("cube"), process=outer)}, {"cube": cube})
+
+
+@pytest.mark.parametrize("reducer", ["first", "median"])
+def test_large_constants_lie_in_one_task_only(reducer: str) -> None:
+    cube = cases.cube(chunks={"t": -1, "bands": 1, "y": 1, "x": 1})
+    weights = np.arange(100_000.0).tolist()
+    weighted = child(
+        r=node(reducer, data=given("data")),
+        w=node("array_element", data=given("context"), index=2),
+        m=node("multiply", x=of("r"), y=of("w")),
+    )
+    result = cubes.reduce_dimension(cube, weighted, "t", context=weights)
+    (optimized,) = dask.optimize(result.data)
+    sizes = [len(cloudpickle.dumps(task)) for task in dict(optimized.__dask_graph__()).values()]
+    assert sum(sizes) < 2 * len(cloudpickle.dumps(weights))
+    assert cases.tasks(result.data) == cases.tasks(cube.data) + cube.data.npartitions + 1
+    single = child(r=node(reducer, data=given("data")))
+    np.testing.assert_array_equal(result, cubes.reduce_dimension(cube, single, "t").values * np.float32(2))
+
+
+SCRIPT = """
+from openeo_processes_dask.process_implementations import cubes
+from tests.cubes import cases
+from tests.test_callbacks import REDUCERS
+cube = cases.cube(chunks=cases.AWKWARD)
+for name in REDUCERS:
+    print(cubes.reduce_dimension(cube, REDUCERS[name], "bands").data.name)
+print(cubes.merge_cubes(cube, cube.isel(t=slice(2, 5)), "max").data.name)
+print(cubes.resample_spatial(cube, 0, 4326).data.name)
+"""
+
+
+def test_two_processes_of_python_give_the_same_names_to_the_same_work() -> None:
+    root = Path(__file__).parents[1]
+    names = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", SCRIPT],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert names[0] == names[1]
+    assert len(set(names[0].split())) == len(REDUCERS) + 2
 
 
 def scaling(callback: Any) -> Scaling:

@@ -54,6 +54,15 @@ def test_the_nodata_value_itself_is_left_alone() -> None:
     np.testing.assert_array_equal(result.values.ravel(), [10, 255, 30, 40])
 
 
+def test_a_nodata_value_in_the_encoding_is_declared_by_the_result() -> None:
+    array = cases.values(dtype="int16")
+    cube = cases.cube(array, cases.AWKWARD)
+    cube.encoding["_FillValue"] = np.int16(0)
+    result = cubes.apply(cube, child(m=node("multiply", x=given("x"), y=10)))
+    assert result.attrs["nodata"] == 0
+    np.testing.assert_array_equal(cubes.reduce_dimension(result, "count", "t"), (array != 0).sum(axis=0))
+
+
 def test_integers_with_nodata_become_floats_where_fractions_come_out() -> None:
     array = cases.values(dtype="uint16")
     cube = cases.cube(array, cases.AWKWARD, nodata=0)

@@ -11,7 +11,19 @@ PACKAGE = Path(__file__).parents[2] / "openeo_processes_dask"
 NAME = PACKAGE.name
 FLOORS = [
     {"exceptions", "vocabulary", "declare"},
-    {"kernels", "dimensions", "arguments", "expressions", "graphs", "callbacks", "lazy", "values", "grids", "blocks"},
+    {
+        "kernels",
+        "dimensions",
+        "arguments",
+        "expressions",
+        "graphs",
+        "callbacks",
+        "lazy",
+        "values",
+        "grids",
+        "passages",
+        "blocks",
+    },
     {"process_implementations"},
     {"specs"},
     {"execution"},
