@@ -1,7 +1,16 @@
 """The processes: every function in this namespace is one, and every process is in it."""
 
 from openeo_processes_dask.declare import DECLARED
-from openeo_processes_dask.process_implementations import arrays, comparison, cubes, dates, development, logic, math, text
+from openeo_processes_dask.process_implementations import (
+    arrays,
+    comparison,
+    cubes,
+    dates,
+    development,
+    logic,
+    math,
+    text,
+)
 
 # Consumers make their registries of the functions they find here; names that Python has taken start with "_".
 globals().update(

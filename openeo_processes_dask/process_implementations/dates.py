@@ -100,7 +100,10 @@ def date_difference(date1: Instant, date2: Instant, unit: TimeUnit = "second") -
     if unit in _LENGTHS:
         return _number((second - first) / _LENGTHS[unit])
     early, late, sign = (first, second, 1) if first <= second else (second, first, -1)
-    return _number(sign * _calendar_difference(early, late, _MONTHS[unit]))
+    try:
+        return _number(sign * _calendar_difference(early, late, _MONTHS[unit]))
+    except OverflowError as error:
+        raise ProcessParameterInvalid(f"date_difference: {late} is too near to the end of all calendars") from error
 
 
 @declare("date & time", scaling=Scaling.BLOCKWISE)

@@ -135,7 +135,8 @@ def array_labels(data: AnyArray, *, axis: int | None = None, dim_labels: Sequenc
         return list(dim_labels)
     if values.is_list(data, axis):
         return values.labels_of(data) or list(range(len(data)))
-    return list(range(data.shape[values.axis_of(_array("array_labels", data), axis)]))
+    along = values.axis_of(_array("array_labels", data), axis)
+    return list(range(data.shape[along]))
 
 
 @declare("arrays", scaling=Scaling.SHUFFLE, experimental=True)
@@ -202,7 +203,7 @@ def _hold_blocks(*arrays: Any) -> bool:
 
 def _axis(process: str, parts: Sequence[Any], axis: int | None) -> int:
     """The axis along which blocks are joined."""
-    return values.axis_of(next(part for part in parts if lazy.is_array(part)), axis)
+    return values.axis_of(_array(process, next((part for part in parts if lazy.is_array(part)), None)), axis)
 
 
 def _array(process: str, data: Any) -> Any:

@@ -48,7 +48,8 @@ def rearrange(data: Values, order: Positions, *, axis: int | None = None) -> Val
         moved = None if labels is None else [labels[i] for i in positions]
         return values.labelled([found[i] for i in positions], moved)
     along = _along("rearrange", data, axis, "biufmMUSO")
-    if isinstance(order, (list, tuple)) or (not lazy.is_lazy(order) and np.ndim(order) == 1):
+    rowwise = lazy.is_array(order) and (order.ndim == data.ndim > 1 or order.dtype.kind == "f" or lazy.is_lazy(order))
+    if not rowwise:
         return _taken(data, _checked(order, data.shape[along]), along)
     return _rearranged(data, order, along)
 
@@ -114,7 +115,11 @@ def _taken(data: Any, positions: list[int], axis: int) -> Any:
 
 
 def _rearranged(data: Any, order: Any, axis: int) -> Any:
-    """Rearrange each row by positions of its own."""
+    """Rearrange each row by positions of its own, or all by the same."""
+    if order.ndim == 1 < data.ndim:
+        order = order.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
+        shape = tuple(order.shape[axis] if i == axis else n for i, n in enumerate(data.shape))
+        order = (da if lazy.is_lazy(order) else np).broadcast_to(order, shape)
     if not (lazy.is_lazy(data) or lazy.is_lazy(order)):
         return sorting.rearrange(np.asarray(data), np.asarray(order), axis)
     rows = lazy.together(da.asarray(data), axis)

@@ -70,7 +70,10 @@ def _log(x: Any, base: Any) -> float:
 def _power(base: Any, p: Any) -> Any:
     if base != base or p != p:
         return math.nan
-    with np.errstate(all="ignore"):
-        result = float(np.power(np.float64(base), np.float64(p)))
+    try:
+        result = math.pow(base, p)
+    except (OverflowError, ValueError):
+        with np.errstate(all="ignore"):
+            result = float(np.power(float(base), float(p)))
     whole = isinstance(base, int) and isinstance(p, int) and p >= 0
     return base**p if whole and abs(result) < values.LARGEST_INTEGER else result
