@@ -73,13 +73,15 @@ class _Target:
 
 
 def _from_cluster(client: Any, values: da.Array, write: Write, progress: _Progress) -> None:
-    from distributed import as_completed
+    from distributed import as_completed, futures_of
 
     (optimized,) = dask.base.optimize(values)
-    graph = dict(optimized.__dask_graph__())
+    work = dict(optimized.__dask_graph__())
+    # What lies in the cluster's memory already is a future, which the optimized graph names and does not hold.
+    graph = {future.key: future for future in futures_of(values)} | work
     keys = list(dask.core.flatten(optimized.__dask_keys__()))
     where = dict(zip(keys, _positions(optimized.chunks), strict=True))
-    groups = _groups(graph, keys)
+    groups = _groups(work, keys)
     most = max(AHEAD * sum(client.nthreads().values()), 4)
     queue = as_completed(loop=client.loop)
     pending: dict[Any, Any] = {}
@@ -123,7 +125,7 @@ def _groups(graph: Mapping[Any, Any], keys: list[Any]) -> Iterator[list[Any]]:
             task = waiting.pop()
             if task in owner:
                 parent[root(key)] = root(owner[task])
-            elif not isinstance(graph[task], DataNode):  # a constant is no work
+            elif task in graph and not isinstance(graph[task], DataNode):  # a constant is no work
                 owner[task] = key
                 waiting.extend(dask.core.get_dependencies(graph, task))
     groups: dict[Any, list[Any]] = {}
