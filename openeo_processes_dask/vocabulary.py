@@ -97,6 +97,12 @@ _GEOJSON = _type("object", subtype="geojson")
 Anything = Annotated[Any, Schema({}, "Any value.")]
 Number = Annotated[Any, Schema(_MAYBE_NUMBER, "A number or no-data.")]
 NumberFromZero = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimum": 0}, "A number of at least zero, or no-data.")]
+Replacement = Annotated[
+    Any,
+    Schema(
+        [_NUMBER, _type("boolean"), _type("string"), _NULL], "What replaces masked values; null for the no-data value."
+    ),
+]
 Sign = Annotated[Any, Schema({**_MAYBE_NUMBER, "enum": [-1, 0, 1, None]}, "Minus one, zero, one or no-data.")]
 PositiveNumber = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimumExclusive": 0}, "A number above zero, or no-data.")]
 NumberFromOne = Annotated[Any, Schema({**_MAYBE_NUMBER, "minimum": 1}, "A number of at least one, or no-data.")]
@@ -239,6 +245,17 @@ OptionalInterval = Annotated[
 SpatialExtent = Annotated[
     Any,
     Schema([_BBOX, _GEOJSON, _cube(_GEOMETRY), _NULL], "A bounding box or polygons; null for the whole extent."),
+]
+_OLD_GEOJSON = {**_GEOJSON, "deprecated": True}
+Polygons = Annotated[
+    Any,
+    Schema(
+        [_cube({**_GEOMETRY, "geometry_type": ["Polygon", "MultiPolygon"]}), _OLD_GEOJSON],
+        "Polygons, as a vector cube or GeoJSON.",
+    ),
+]
+Geometries = Annotated[
+    Any, Schema([_cube(_GEOMETRY), _OLD_GEOJSON], "Points, lines or polygons, as a vector cube or GeoJSON.")
 ]
 CollectionSpatialExtent = Annotated[
     Any,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import shapely
 import xarray as xr
 
 from openeo_processes_dask.process_implementations.cubes.filter import (
     filter_bands,
     filter_bbox,
     filter_labels,
+    filter_spatial,
     filter_temporal,
 )
 
@@ -55,6 +58,27 @@ class FilterLabels(Suite):
 
     def expected(self) -> Any:
         return self.cube.drop_sel(bands="B04")
+
+
+class FilterSpatial(Suite):
+    """A circle in the middle, half as wide as the cube."""
+
+    measures = (filter_spatial,)
+
+    def inputs(self) -> None:
+        self.cube = self.input()
+        x, y = self.cube.x.values, self.cube.y.values
+        self.circle = shapely.buffer(shapely.Point(x.mean(), y.mean()), abs(x[-1] - x[0]) / 4)
+
+    def build(self) -> xr.DataArray:
+        shapes = np.array([self.circle], object)
+        vector = xr.DataArray([0.0], dims=["geometry"], coords={"geometry": ("geometry", shapes, {"crs": 32632})})
+        return filter_spatial(self.cube, vector)
+
+    def expected(self) -> Any:
+        x, y = np.meshgrid(self.cube.x.values, self.cube.y.values)
+        covered = xr.DataArray(shapely.intersects_xy(self.circle, x, y), dims=["y", "x"])
+        return self.cube.where(covered)[..., covered.any("x").values, covered.any("y").values]
 
 
 class FilterTemporal(Suite):

@@ -15,6 +15,7 @@ FLOORS = [
         "kernels",
         "dimensions",
         "arguments",
+        "geometries",
         "expressions",
         "graphs",
         "callbacks",

@@ -17,11 +17,12 @@ from openeo_processes_dask.process_implementations.cubes.filter import (
     filter_bands,
     filter_bbox,
     filter_labels,
+    filter_spatial,
     filter_temporal,
 )
 from openeo_processes_dask.process_implementations.cubes.indices import ndvi
 from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
-from openeo_processes_dask.process_implementations.cubes.mask import mask
+from openeo_processes_dask.process_implementations.cubes.mask import mask, mask_polygon
 from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
 from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension
 from openeo_processes_dask.process_implementations.cubes.resample import (
@@ -43,11 +44,13 @@ __all__ = [
     "filter_bands",
     "filter_bbox",
     "filter_labels",
+    "filter_spatial",
     "filter_temporal",
     "flatten_dimensions",
     "load_collection",
     "load_stac",
     "mask",
+    "mask_polygon",
     "merge_cubes",
     "ndvi",
     "reduce_dimension",

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import dimensions
+from openeo_processes_dask import dimensions, geometries
 from openeo_processes_dask.arguments import bounding_box, instants, interval
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import BandFilterParameterMissing, CRSInvalid, ProcessParameterInvalid
+from openeo_processes_dask.kernels.outlines import Runs
+from openeo_processes_dask.process_implementations.cubes.mask import replaced
 from openeo_processes_dask.vocabulary import (
     Anything,
     BandCube,
@@ -19,15 +21,18 @@ from openeo_processes_dask.vocabulary import (
     BoundingBox,
     Cube,
     DimensionName,
+    Geometries,
     Interval,
     LabelCondition,
     OptionalDimensionName,
+    RasterCube,
     RasterOrVectorCube,
     Scaling,
     TemporalCube,
     Wavelengths,
 )
 
+_KINDS = (*geometries.POINTS, *geometries.LINES, *geometries.POLYGONS)
 WAVELENGTH = "center_wavelength"  # the coordinate along bands that holds their wavelengths in micrometres
 
 
@@ -99,6 +104,27 @@ def filter_labels(data: Cube, condition: LabelCondition, dimension: DimensionNam
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+def filter_spatial(data: RasterCube, geometries: Geometries) -> RasterCube:
+    """Keep the pixels that geometries cover: those around them go, those between them become no-data.
+
+    Polygons cover the pixels whose centres lie in them or on their edges, points the pixel they lie in, lines those
+    they run through. Geometries without a CRS of their own are in longitude and latitude. The result is as wide and
+    high as the pixels that are kept, and empty if there are none. Integers without a declared no-data value become
+    floating point.
+    """
+    cube = dimensions.as_cube(data)
+    y, x = dimensions.require_spatial(cube)
+    if not cube.sizes[y] or not cube.sizes[x]:
+        return cube
+    runs = _covered(geometries, cube)
+    window = runs.bounds()
+    if window is None:
+        return cube.isel({y: slice(0, 0), x: slice(0, 0)})
+    top, bottom, left, right = window
+    return replaced(cube.isel({y: slice(top, bottom), x: slice(left, right)}), runs.within(*window))
+
+
+@declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
 def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDimensionName = None) -> TemporalCube:
     """Keep what lies in an interval of time, whose start belongs to it and whose end does not.
 
@@ -126,6 +152,11 @@ def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDim
             inside &= moments < end
         cube = cube.isel({name: dimensions.positions(inside)})
     return cube
+
+
+def _covered(given: Any, cube: xr.DataArray) -> Runs:
+    """The pixels under geometries; here no parameter hides the module."""
+    return geometries.covered(given, cube, _KINDS)
 
 
 def _is_true(answer: Any) -> bool:

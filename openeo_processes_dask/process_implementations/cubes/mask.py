@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import blocks, dimensions
+from openeo_processes_dask import blocks, dimensions, geometries
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import IncompatibleDataCubes
 from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.kernels.outlines import Runs
 from openeo_processes_dask.process_implementations.cubes.resample import aligned_with
-from openeo_processes_dask.vocabulary import RasterCube, Scalar, Scaling
+from openeo_processes_dask.vocabulary import Flag, Polygons, RasterCube, Replacement, Scalar, Scaling
 
 
 @declare("cubes", "masks", scaling=Scaling.BLOCKWISE)
@@ -46,6 +47,31 @@ def mask(data: RasterCube, mask: RasterCube, replacement: Scalar = None) -> Rast
     return cube.copy(data=values)
 
 
+@declare("cubes", "masks", scaling=Scaling.BLOCKWISE)
+def mask_polygon(data: RasterCube, mask: Polygons, replacement: Replacement = None, inside: Flag = False) -> RasterCube:
+    """Replace the pixels whose centres lie outside all polygons, or those inside any of them.
+
+    A centre on the edge of a polygon, or of its hole, lies inside. Polygons without a CRS of their own are in
+    longitude and latitude; they are brought to the grid of the cube once, and each spatial block is filled once for
+    all dates and bands. Without a replacement pixels become no-data: the declared value of an integer cube, else
+    NaN, for which integers become floating point. No-data stays as it is.
+    """
+    cube = dimensions.as_cube(data)
+    dimensions.require_spatial(cube)
+    if not cube.size:
+        return cube
+    return replaced(cube, geometries.covered(mask, cube, name="mask"), replacement, inside)
+
+
+def replaced(cube: xr.DataArray, runs: Runs, replacement: Any = None, inside: bool = False) -> xr.DataArray:
+    """A cube with another value in the pixels outside, or inside, of what is covered; no-data stays."""
+    gap = dimensions.nodata(cube)
+    fill = gap if replacement is None else replacement
+    dtype = _type(cube.dtype, fill)
+    run = functools.partial(_replace_covered, fill, dtype, gap, inside)
+    return cube.copy(data=blocks.blockwise(run, dtype, cube.data, geometries.burned(runs, cube)))
+
+
 def _same_labels(cube: xr.DataArray, given: xr.DataArray, dimension: Any) -> bool:
     if dimension not in cube.coords or dimension not in given.coords:
         return True
@@ -74,3 +100,14 @@ def _replace(fill: Any, dtype: np.dtype, gap: Any, block: np.ndarray, masked: np
         where &= masked != gap
     out = block.astype(dtype)
     return np.where(where, dtype.type(np.nan if fill is None else fill), out)
+
+
+def _replace_covered(
+    fill: Any, dtype: np.dtype, gap: Any, inside: bool, block: np.ndarray, covered: np.ndarray
+) -> np.ndarray:
+    where = covered if inside else ~covered
+    if fill is not None and block.dtype.kind == "f":
+        where = where & (block == block)
+    if gap is not None and fill != gap:
+        where = where & (block != gap)
+    return np.where(where, dtype.type(np.nan if fill is None else fill), block.astype(dtype, copy=False))
