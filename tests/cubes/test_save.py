@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -261,6 +264,25 @@ def test_results_are_replaced_only_when_asked(format: str, tmp_path: Path) -> No
     item = save_result(first + 1, format, {"overwrite": True})
     np.testing.assert_array_equal(again(item, tmp_path).squeeze("t"), first + 1)
     assert left(tmp_path) == ["item.json", "result" + SUFFIX[format]]
+
+
+def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, dask.config, numpy as np\n"
+        "from openeo_processes_dask.process_implementations.cubes import save_result\n"
+        "from tests.cubes import cases\n"
+        "dask.config.set({'openeo.results': sys.argv[1]})\n"
+        "cube = cases.cube(chunks=cases.AWKWARD)\n"
+        "killer = cube.data.map_blocks(lambda block: os._exit(7), meta=np.empty((0,) * 4))\n"
+        "save_result(cube.copy(data=killer), 'Zarr')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
+    assert killed.returncode == 7
+    assert [name.split("-")[0] for name in left(tmp_path)] == [".result.zarr.partial"]
+    alive = tmp_path / left(tmp_path)[0].replace(left(tmp_path)[0].split("-")[-2], str(os.getpid()))
+    alive.mkdir()
+    save_result(cube(), "Zarr")
+    assert left(tmp_path) == [alive.name, "result.zarr"]
 
 
 def test_a_folder_of_somebody_is_never_replaced(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def save_result(data: Anything, format: OutputFormat, options: OutputOptions = N
     such setting to the working directory; by default `result` with the format's ending) and `overwrite` (false: if
     there is such a file, that is an error, FileExists). GTiff and COG have `compression` (deflate, lzw, zstd, none)
     and `blocksize` (512), COG has `overviews` (how they are resampled: nearest, average, bilinear, cubic, mode;
-    or none), netCDF has `compression` (0 to 9: 4) and Zarr has `compression` (zstd, none).
+    or none), netCDF has `compression` (0 to 9: 1) and Zarr has `compression` (zstd, none).
 
     An unknown format raises FormatUnsupported, an unknown option ProcessParameterInvalid.
 

@@ -121,10 +121,11 @@ def _open(path: Path) -> Opened:
         raise FileContentInvalid(f"{path} is no raster cube: its dimensions are {tuple(map(str, data.dims))}")
     renamed = {names_of["x"]: "x", names_of["y"]: "y", **dict.fromkeys(temporal, "t"), **dict.fromkeys(along, "bands")}
     data = data.rename({old: new for old, new in renamed.items() if old != new})
-    variables = _ordered(path, data, [str(n) for n, one in data.data_vars.items() if {"x", "y"} <= set(one.dims)])
+    numbers = {str(name): one for name, one in data.data_vars.items() if one.dtype.kind in "biuf"}
+    variables = _ordered(path, data, [name for name, one in numbers.items() if {"x", "y"} <= set(one.dims)])
     used = {str(d) for name in variables for d in data[name].dims}
     if not variables:
-        raise FileContentInvalid(f"{path} has no variable of x and y")
+        raise FileContentInvalid(f"{path} has no variable of x and y that holds numbers")
     if more := used - set(_AXES):
         raise FileContentInvalid(f"{path} has dimensions beside t, bands, y and x: {', '.join(sorted(more))}")
     time = None if "t" in used else _only_time(path, data)
@@ -251,6 +252,8 @@ def _in_area(data: xr.Dataset, crs: Any, request: Request, path: Path) -> tuple[
         raise CRSInvalid(f"{path} has no CRS, so that no area can be cut out of it")
     area = request.area.to_crs(crs)
     box = area.box
+    if not {"x", "y"} <= set(data.coords):
+        raise FileContentInvalid(f"{path} has no coordinates along x and y, so that no area can be cut out of it")
     inside = {}
     for name, low, high in (("x", box.west, box.east), ("y", box.south, box.north)):
         kept = (data[name].values >= low) & (data[name].values <= high)

@@ -61,6 +61,8 @@ def shared(stored: Iterable[tuple[np.dtype, float | int | None]], gaps: bool) ->
     """
     kinds = set(stored)
     dtype = np.result_type(*(kind for kind, _ in kinds))
+    if dtype.kind == "b" and gaps:
+        dtype = np.dtype("uint8")
     if dtype.kind not in "iu":
         return dtype, math.nan if dtype.kind == "f" else None
     declared = {nodata for _, nodata in kinds}

@@ -86,7 +86,7 @@ FORMATS = {
             "image/tiff; application=geotiff; profile=cloud-optimized",
             {**_TIFF, "overviews": Option("nearest", _RESAMPLING)},
         ),
-        Format("netCDF", ".nc", "application/x-netcdf", {"compression": Option(4, range(10))}),
+        Format("netCDF", ".nc", "application/x-netcdf", {"compression": Option(1, range(10))}),
         Format("Zarr", ".zarr", "application/vnd+zarr", {"compression": Option("zstd", ("zstd", "none"))}),
     )
 }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
+import platform
 import shutil
 import uuid
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import dask
 
 from openeo_processes_dask.exceptions import FileExists, FilePathInvalid
 
+_HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # a number of a process says nothing on another machine
 STORE = ("zarr.json", ".zgroup")  # what tells a zarr store from any other folder
 
 
@@ -50,7 +54,8 @@ def unfinished(finals: Sequence[Path], overwrite: bool) -> Iterator[Path]:
     _check(finals, overwrite)
     parent = finals[0].parent
     parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f".{finals[0].name}.partial-{uuid.uuid4().hex[:12]}"
+    _sweep(finals[0])
+    folder = parent / f".{finals[0].name}.partial-{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     try:
         yield folder
@@ -58,6 +63,17 @@ def unfinished(finals: Sequence[Path], overwrite: bool) -> Iterator[Path]:
         _publish(folder, finals)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(final: Path) -> None:
+    """Remove what a process of this machine left that was killed while it wrote the same result."""
+    for folder in final.parent.glob(f".{glob.escape(final.name)}.partial-{_HOST}-*-*"):
+        try:
+            os.kill(int(folder.name.split("-")[-2]), 0)  # asks whether it is there, and does nothing to it
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except (PermissionError, ValueError):  # somebody else's
+            continue
 
 
 def _check(finals: Sequence[Path], overwrite: bool) -> None:

@@ -159,6 +159,7 @@ def _profile(made: Images, compression: str, blocksize: int) -> dict[str, Any]:
         "blockysize": side,
         "interleave": "pixel" if len(made.bands) <= 4 else "band",
         "bigtiff": "IF_SAFER",
+        "num_threads": "ALL_CPUS",
     }
     if compression != "none":
         profile |= {"compress": compression, "predictor": 3 if kind.kind == "f" else 2}
