@@ -54,12 +54,12 @@ def text_ends(data: MaybeText, pattern: Text, case_sensitive: Flag = True) -> Tr
 
 @declare("texts", scaling=Scaling.BLOCKWISE, experimental=True)
 def text_find(data: MaybeText, pattern: Text, case_sensitive: Flag = True) -> TextPosition:
-    """Position of a text in another, counted from zero; no-data where it is not found."""
+    """Position of a text in another, counted from zero; null where it is not found."""
     data = _text("text_find", data, pattern)
     if not isinstance(data, str):
         return data
     position = data.find(pattern) if case_sensitive else _find_folded(data, pattern)
-    return position if position >= 0 else lazy.nothing()
+    return position if position >= 0 else None
 
 
 def _held(

@@ -19,7 +19,14 @@ from openeo_processes_dask.exceptions import (
     ArrayNotLabeled,
     ProcessParameterInvalid,
 )
-from openeo_processes_dask.process_implementations.arrays import array_element, first, last
+from openeo_processes_dask.process_implementations.arrays import (
+    array_contains,
+    array_element,
+    array_find,
+    array_find_label,
+    first,
+    last,
+)
 from tests.laziness import nothing_computed
 
 BLOCK = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
@@ -135,3 +142,41 @@ def test_what_is_no_array_has_no_elements(bad: Any) -> None:
     for call in (lambda: first(bad), lambda: last(bad), lambda: array_element(bad, 0)):
         with pytest.raises(ProcessParameterInvalid):
             call()
+
+
+def test_positions_of_values() -> None:
+    assert array_find([1, "a", 1.0, None], 1, reverse=True) == 2
+    assert array_find(["a", True], 1) is None
+    assert array_find([None, [1]], [1]) is None
+    assert array_find([None], None) is None
+    assert array_contains([1, None], None) is False
+    assert array_contains(["a", [1]], "a") is True
+    block = np.array([[1, np.nan, 2, 1], [3, 3, np.nan, 4]])
+    for array in (block, da.from_array(block, chunks=(1, 3)), xr.DataArray(block, dims=("y", "x"))):
+        with nothing_computed():
+            found = [
+                array_find(array, 1, axis=1),
+                array_find(array, 1, True, axis=1),
+                array_contains(array, 3, axis=1),
+                array_contains(array, "3", axis=1),
+                array_find(array, None, axis=0, keepdims=True),
+            ]
+        expected = [[0, np.nan], [3, np.nan], [False, True], [False, False], [[np.nan] * 4]]
+        for result, values in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(result, values)
+    assert array_contains(block, 3, axis=1).dtype == bool
+
+
+def test_positions_of_labels() -> None:
+    array = xr.DataArray([1.5, 2.5], dims="l", coords={"l": np.array(["a", 5], object)})
+    assert array_find_label(array, "a") == 0
+    assert array_find_label(array, 5) == 1
+    assert array_find_label(array, "5") is None
+    assert array_find_label([1, 2], 1) is None
+    assert array_find_label(BLOCK, "b", axis=0, dim_labels=["a", "b"]) == 1
+
+
+def test_values_are_found_element_by_element_in_lists_of_arrays() -> None:
+    x, y = np.array([1, 2]), np.array([3, 1])
+    assert array_contains([x, y], 1).tolist() == [True, True]
+    assert array_find([x, y], 1).tolist() == [0, 1]

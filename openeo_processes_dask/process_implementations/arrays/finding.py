@@ -98,13 +98,13 @@ def array_find(
 ) -> Position:
     """Position of a value in an array.
 
-    Values are compared as `eq` does it. Where there is none the position is no-data, so positions in arrays are
-    floating-point numbers. The whole axis is brought into one chunk.
+    Values are compared as `eq` does it. Where there is none the position is null, and a gap among the positions in
+    rows of an array, which so are floating-point numbers. The whole axis is brought into one chunk.
     """
     matches = _matches("array_find", data, value)
     if isinstance(matches, list) and not any(lazy.is_array(match) for match in matches):
         found = [position for position, match in enumerate(matches) if match is True]
-        return found[-1 if reverse else 0] if found else lazy.nothing()
+        return found[-1 if reverse else 0] if found else value if values.is_nodata(value) else None
     return lazy.native(lazy.reduce(searching.FIND, matches, axis, keepdims, True, reverse=bool(reverse)))
 
 
@@ -117,10 +117,10 @@ def array_find_label(
     keepdims: bool = False,
     dim_labels: Sequence[Any] | None = None,
 ) -> Position:
-    """Position of a label; no-data where an array has no such label, or none at all."""
+    """Position of a label; null where an array has no such label, or none at all."""
     labels = values.labels_of(data) if dim_labels is None else list(dim_labels)
     position = -1 if labels is None else _position(labels, label)
-    return position if position >= 0 else lazy.nothing()
+    return position if position >= 0 else None
 
 
 @declare("arrays", "reducer", scaling=Scaling.TREE)

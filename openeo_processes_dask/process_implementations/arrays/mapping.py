@@ -37,6 +37,8 @@ def array_apply(
 
     On an array of numbers it runs once on each block. Labels stay.
     """
+    if isinstance(data, (list, tuple)) and not data:
+        return []
     expression = _traced(process, context)
     if values.is_list(data, axis):
         labels = values.labels_of(data)
