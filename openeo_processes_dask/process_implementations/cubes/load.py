@@ -70,12 +70,15 @@ def load_stac(
     bands: OptionalBandNames = None,
     properties: MetadataFilter = None,
 ) -> Cube:
-    """A cube from a STAC Item, Collection, static Catalog or ItemCollection.
+    """A cube from a STAC Item, Collection, static Catalog, ItemCollection or the Collection of a STAC API.
 
-    The address may also be a path. Items outside of the extents are not opened. The grid of pixels is the items' own;
-    where they have several, it covers all of them in the CRS of most, with the finest resolution, and those that do
-    not lie on it contribute their nearest pixels. One label of t is one instant; of images of one instant the first
-    that has a value at a pixel counts. Scales and offsets are not applied.
+    The address may also be a path. Nothing but documents of the catalogue and headers of files is read before the
+    cube is computed, and files of items outside of the extents are not opened at all.
+
+    The grid of pixels is the items' own; where they have several, it covers all of them in the CRS of most, with the
+    finest resolution, and those that do not lie on it contribute their nearest pixels. One label of t is one instant;
+    of images of one instant the first that has a value at a pixel counts. An item without one of the bands has gaps
+    there. Scales and offsets are not applied.
 
     Unknown bands raise LabelNotAvailable, what is no STAC FileContentInvalid, and what is missing FileNotFound.
 

@@ -215,11 +215,24 @@ def read_block(block: Block, dtype: str, nodata: float | int | None) -> np.ndarr
 def _read_layer(
     file: Any, layer: Layer, grid: GeoBox, cell: np.ndarray, done: np.ndarray | None, nodata: float | int | None
 ) -> None:
+    """Read what a layer has of a block's grid into a cell; `done` are the pixels that other layers filled before."""
     _check(file, layer, cell.dtype)
-    for where, values, gaps in _pieces(file, layer, grid):
-        if gaps is not None and nodata is None and gaps.any():
-            raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
-        _paste(cell, where, values, gaps, done)
+    rows, columns, inside = coverage.nearest(grid, layer.grid)
+    if not rows.size or not columns.size:
+        return
+    top, left = int(rows.min()), int(columns.min())
+    window = Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
+    values = file.read(layer.index, window=window)
+    if coverage.offset(grid, layer.grid) is None:
+        values = values[rows - top, columns - left]
+    own = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
+    if done is None and (own == nodata or (values.dtype.kind == "f" and (own is None or own != own))):
+        cell[inside] = values  # gaps mean the same there
+        return
+    gaps = chunking.is_gap(values, own)
+    if gaps is not None and nodata is None and gaps.any():
+        raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
+    _paste(cell, inside, values, gaps, done)
 
 
 def _alone(block: Block) -> set[tuple[int, int]]:
@@ -256,17 +269,3 @@ def _check(file: Any, layer: Layer, dtype: np.dtype) -> None:
             f"{layer.called} has {file.shape} pixels from {tuple(there)[:6]} on in {file.crs}, its catalogue says "
             f"{tuple(layer.grid.shape)} from {tuple(said)[:6]} on in {layer.grid.crs}"
         )
-
-
-def _pieces(file: Any, layer: Layer, grid: GeoBox) -> Iterable[tuple[Any, np.ndarray, np.ndarray | None]]:
-    """Where in the block a layer has pixels, their values and which of them are gaps."""
-    nodata = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
-    rows, columns, inside = coverage.nearest(grid, layer.grid)
-    if not rows.size or not columns.size:
-        return
-    top, left = int(rows.min()), int(columns.min())
-    window = Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
-    values = file.read(layer.index, window=window)
-    if coverage.offset(grid, layer.grid) is None:
-        values = values[rows - top, columns - left]
-    yield inside, values, chunking.is_gap(values, nodata)
