@@ -15,23 +15,7 @@ from openeo_processes_dask.process_implementations import math as maths
 from tests.laziness import nothing_computed
 
 NUMBERS = [0, 1, -1, 2, 0.5, -0.5, 3.7, 10, 1000, -1000, math.inf, -math.inf, math.nan]
-FUNCTIONS = {
-    "exp": np.exp,
-    "ln": np.log,
-    "sqrt": np.sqrt,
-    "arccos": np.arccos,
-    "arcosh": np.arccosh,
-    "arcsin": np.arcsin,
-    "arctan": np.arctan,
-    "arsinh": np.arcsinh,
-    "artanh": np.arctanh,
-    "cos": np.cos,
-    "cosh": np.cosh,
-    "sin": np.sin,
-    "sinh": np.sinh,
-    "tan": np.tan,
-    "tanh": np.tanh,
-}
+FUNCTIONS = {"exp": np.exp, "ln": np.log, "sqrt": np.sqrt}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -106,18 +90,3 @@ def test_powers_of_integers() -> None:
     assert maths.power(-10, 401) == -math.inf
     assert maths.power(2, 10**9) == math.inf
     assert maths.power(np.array([3], np.uint8), 5).tolist() == [243]
-
-
-def test_the_angle_of_a_direction() -> None:
-    y, x = np.array([1.0, -1, 0]), np.array([-1.0, 0, -1])
-    np.testing.assert_array_equal(maths.arctan2(y, x), np.arctan2(y, x))
-    assert maths.arctan2(1, 0) == math.pi / 2
-    assert maths.arctan2(None, 1) is None
-
-
-def test_constants() -> None:
-    assert maths.e() == math.e
-    assert maths.pi() == math.pi
-    assert math.isnan(maths.nan())
-    block = np.ones(2)
-    assert maths.constant(block) is block
