@@ -48,7 +48,7 @@ def polygons(scene: Scene) -> list[shapely.Geometry]:
 
 
 @pytest.mark.parametrize("kind", ["Polygon", "MultiPolygon", "Feature", "FeatureCollection", "GeoDataFrame", "cube"])
-def test_polygons_keep_the_pixels_whose_centres_lie_in_them(scene: Scene, kind: str, scheduler: str) -> None:
+def test_polygons_keep_the_pixels_whose_centres_lie_in_them(scene: Scene, kind: str) -> None:
     import geopandas
 
     shapes = polygons(scene) if kind != "Polygon" else polygons(scene)[:1]
@@ -91,6 +91,14 @@ def test_polygons_keep_the_pixels_whose_centres_lie_in_them(scene: Scene, kind: 
 def test_other_extents_are_refused(scene: Scene, extent: Any) -> None:
     with pytest.raises(exceptions.ProcessParameterInvalid):
         load_stac(str(scene.catalog), extent)
+
+
+def test_polygons_are_cut_out_in_other_processes_too(scene: Scene, scheduler: str) -> None:
+    extent = shapely.geometry.mapping(polygons(scene)[1])
+    cube = load_collection(str(scene.cogs), extent, None)
+    with_holes = cube.compute(scheduler="synchronous")
+    assert 0.1 < (with_holes == 0).mean() < 0.9
+    np.testing.assert_array_equal(cube, with_holes)
 
 
 def test_polygons_cost_no_more_tasks(scene: Scene) -> None:
