@@ -299,6 +299,20 @@ DIMENSION_TYPES = ("bands", "geometry", "spatial", "temporal", "other")
 DimensionType = Annotated[str, Schema(_type("string", enum=list(DIMENSION_TYPES)), "The type of a dimension.")]
 Period = Annotated[str, Schema(_type("string", enum=list(PERIODS)), "The period of the calendar.")]
 Method = Annotated[str, Schema(_type("string", enum=list(METHODS)), "The resampling method.")]
+BORDERS = ("replicate", "reflect", "reflect_pixel", "wrap")
+Border = Annotated[
+    Any,
+    Schema(
+        [_type("string", enum=list(BORDERS)), _NUMBER], "How a plane goes on beyond its borders, or with which value."
+    ),
+]
+Kernel = Annotated[
+    Any,
+    Schema(
+        _array(_array(_NUMBER), subtype="kernel"),
+        "Weights in rows: an odd number of rows, of an odd number of weights each.",
+    ),
+]
 Corner = Annotated[str, Schema(_type("string", enum=list(CORNERS)), "The corner where both grids meet.")]
 Resolution = Annotated[
     Any,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import ndimage
 
-from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension
+from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
 
 from ..suite import Suite
 
@@ -66,3 +67,27 @@ class ApplyDimensionAcrossChunks(ApplyDimension):
     """Over time, which lies in several chunks: they are brought together first."""
 
     dimension = "t"
+
+
+class ApplyKernel(Suite):
+    """Five by five weights on planes that are cut: blocks get rims of their neighbours."""
+
+    measures = (apply_kernel,)
+    kernel = np.random.default_rng(5).normal(size=(5, 5))
+
+    def build(self) -> xr.DataArray:
+        return apply_kernel(self.cube, self.kernel.tolist(), border="replicate")
+
+    def expected(self) -> np.ndarray:
+        values = np.nan_to_num(self.cube.values.astype(np.float64))
+        return ndimage.correlate(values, self.kernel[None, None], mode="nearest")
+
+
+class ApplyKernelOnWholePlanes(ApplyKernel):
+    """A Gauss, one column times one row, on planes in one chunk: no block meets another."""
+
+    kernel = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+
+    def inputs(self) -> None:
+        shape = self.sizes[self.size].shape
+        self.cube = self.input(chunks=(1, 2, *shape[2:]))

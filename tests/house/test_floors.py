@@ -16,6 +16,7 @@ FLOORS = [
         "dimensions",
         "arguments",
         "geometries",
+        "overlap",
         "expressions",
         "graphs",
         "callbacks",

@@ -1,7 +1,7 @@
 """Processes on cubes; `apply`, `mask` and the like are the functions, not the modules of the same names."""
 
 from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal, aggregate_temporal_period
-from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension
+from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
 from openeo_processes_dask.process_implementations.cubes.dimensions import (
     add_dimension,
     create_data_cube,
@@ -38,6 +38,7 @@ __all__ = [
     "aggregate_temporal_period",
     "apply",
     "apply_dimension",
+    "apply_kernel",
     "create_data_cube",
     "dimension_labels",
     "drop_dimension",
