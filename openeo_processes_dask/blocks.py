@@ -21,6 +21,7 @@ from openeo_processes_dask.passages import Passage, passage
 from openeo_processes_dask.vocabulary import Scaling
 
 LARGEST_IN_TASK = 2**16  # bytes of a child process that may lie in each task
+MOST_TRIED = 2**16  # values of a row on which a reducer is tried: all the pixels of a cube can be too many
 
 
 def apply(expression: Expression, cube: xr.DataArray) -> xr.DataArray:
@@ -67,7 +68,7 @@ def reduce(expression: Expression, cube: xr.DataArray, dimension: str) -> xr.Dat
     """
     axis = cube.get_axis_num(dimension)
     engine = _engine(expression, cube, dimension)
-    way = passage(expression, {"data": (_row(cube.shape, axis), cube.dtype)}, nodata(cube), engine)
+    way = passage(expression, {"data": (_row(cube.shape, axis, MOST_TRIED), cube.dtype)}, nodata(cube), engine)
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     dims = [d for d in cube.dims if d != dimension]
     data = cube.data
@@ -296,8 +297,8 @@ def _length(expression: Expression, shape: tuple[int, ...], axis: int, dtype: An
     return int(np.shape(result)[axis]) if np.ndim(result) == len(shape) else 1
 
 
-def _row(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    return tuple(n if i == axis else 1 for i, n in enumerate(shape))
+def _row(shape: tuple[int, ...], axis: int, most: int | None = None) -> tuple[int, ...]:
+    return tuple((n if most is None else min(n, most)) if i == axis else 1 for i, n in enumerate(shape))
 
 
 def _as_slice(group: Sequence[int]) -> Any:

@@ -351,6 +351,14 @@ Reducer = Annotated[
     Callback,
     Schema(_process({"data": _LABELED}, {}), "A process that makes one value of the labelled array `data`.", ("data",)),
 ]
+PixelReducer = Annotated[
+    Callback,
+    Schema(
+        _process({"data": _array({})}, {}),
+        "A process that makes one value of the array `data`, whose order is not defined.",
+        ("data",),
+    ),
+]
 OverlapResolver = Annotated[
     Callback | None,
     Schema(_process({"x": {}, "y": {}}, {}), "A process that makes one value of `x` and `y`.", ("x", "y")),

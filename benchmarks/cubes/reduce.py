@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension
+from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension, reduce_spatial
 
 from ..suite import Suite
 
@@ -30,3 +31,17 @@ class ReduceDimensionAcrossChunks(ReduceDimension):
     """Over time, which lies in several chunks: partial results meet, or the chunks themselves."""
 
     dimension = "t"
+
+
+class ReduceSpatial(Suite):
+    """All pixels of each plane, which is cut: partial results meet, or the chunks themselves."""
+
+    measures = (reduce_spatial,)
+    params = (["mean", "median"],)
+    param_names = ("reducer",)
+
+    def build(self, reducer: str) -> xr.DataArray:
+        return reduce_spatial(self.cube, reducer)
+
+    def expected(self, reducer: str) -> Any:
+        return getattr(np, f"nan{reducer}")(self.cube.values.astype(np.float64), axis=(2, 3))

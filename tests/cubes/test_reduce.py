@@ -1,9 +1,11 @@
-"""Reducing a dimension."""
+"""Reducing a dimension, or planes."""
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 
 from openeo_processes_dask import exceptions
 from openeo_processes_dask.process_implementations import cubes
@@ -95,3 +97,74 @@ def test_a_plain_numpy_function_reduces() -> None:
 def test_a_reducer_that_returns_a_row_is_refused() -> None:
     with pytest.raises(exceptions.ProcessParameterInvalid, match="shape"):
         cubes.reduce_dimension(cases.cube(), "extrema", "t")
+
+
+# --- planes
+
+UNORDERED = [name for name in ONE_VALUE if name not in ("first", "last")]
+PLANES = [None, {"t": 3}, cases.AWKWARD, {"y": 1, "x": 1}]
+
+
+@pytest.mark.parametrize("name", UNORDERED)
+def test_each_reducer_of_planes_equals_numpy(name: str) -> None:
+    array = cases.values()
+    if name in ("any", "all"):
+        array = np.where(np.isnan(array), np.nan, (array > 0).astype("float32"))
+    array[2] = np.nan
+    with np.errstate(all="ignore"):
+        expected = oracles.REDUCERS[name](array.astype(float).reshape(7, 3, -1), 2)
+    for chunks in PLANES:
+        cube = cases.cube(array, chunks)
+        with nothing_computed():
+            result = cubes.reduce_spatial(cube, name)
+            turned = cubes.reduce_spatial(cube.transpose("y", "t", "x", "bands"), name)
+        assert result.dims == ("t", "bands")
+        np.testing.assert_allclose(result.values.astype(float), expected, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(turned.values.astype(float), expected, rtol=1e-3, atol=1e-5)
+        assert result.openeo.temporal_dims == ("t",)
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "median", "count"])
+@pytest.mark.parametrize("chunks", PLANES)
+def test_integers_with_nodata_reduce_over_planes(name: str, chunks: dict | None) -> None:
+    array = cases.values(dtype="uint16")
+    result = cubes.reduce_spatial(cases.cube(array, chunks, nodata=0), name)
+    expected = oracles.REDUCERS[name](cases.gapped(array, 0).reshape(7, 3, -1), 2)
+    np.testing.assert_allclose(cases.gapped(result.values, result.attrs.get("nodata")), expected, rtol=1e-5)
+
+
+def test_planes_with_several_nodes_and_a_context() -> None:
+    array = cases.values(gaps=0)
+    process = child(m=node("mean", data=given("data")), a=node("add", x=of("m"), y=given("context")))
+    for chunks in PLANES:
+        result = cubes.reduce_spatial(cases.cube(array, chunks), process, context=3)
+        np.testing.assert_allclose(result, np.nanmean(array.astype(float), (2, 3)) + 3, rtol=1e-5)
+
+
+def test_planes_of_nothing_are_nodata() -> None:
+    for chunks in (None, {"t": 3}):
+        result = cubes.reduce_spatial(cases.cube(cases.values()[:, :, :0], chunks), "mean")
+        assert result.shape == (7, 3)
+        assert np.isnan(result).all()
+
+
+def test_tasks_over_planes_grow_with_the_chunks() -> None:
+    for reducer, most in (("mean", 2.5), ("median", 4)):
+        per_chunk = []
+        for size in (16, 32, 64):
+            cube = cases.cube(cases.values((4, 2, size, size)), {"t": 1, "y": 4, "x": 4})
+            result = cubes.reduce_spatial(cube, reducer)
+            per_chunk.append((cases.tasks(result.data) - cases.tasks(cube.data)) / cube.data.npartitions)
+        assert max(per_chunk) <= most, per_chunk
+        assert per_chunk[-1] <= per_chunk[0] * 1.1, per_chunk
+
+
+def test_the_graph_of_a_huge_plane_is_built_at_once() -> None:
+    data = da.zeros((2, 1, 65_536, 65_536), chunks=(1, 1, 1024, 2048), dtype="uint8")
+    result = cubes.reduce_spatial(xr.DataArray(data, dims=cases.DIMS), "mean")
+    assert result.shape == (2, 1)
+
+
+def test_planes_need_x_and_y() -> None:
+    with pytest.raises(exceptions.DimensionMissing):
+        cubes.reduce_spatial(cases.cube().isel(y=0, drop=True), "mean")

@@ -24,7 +24,7 @@ from openeo_processes_dask.process_implementations.cubes.indices import ndvi
 from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
 from openeo_processes_dask.process_implementations.cubes.mask import mask, mask_polygon
 from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
-from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension
+from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension, reduce_spatial
 from openeo_processes_dask.process_implementations.cubes.resample import (
     resample_cube_spatial,
     resample_cube_temporal,
@@ -55,6 +55,7 @@ __all__ = [
     "merge_cubes",
     "ndvi",
     "reduce_dimension",
+    "reduce_spatial",
     "rename_dimension",
     "rename_labels",
     "resample_cube_spatial",

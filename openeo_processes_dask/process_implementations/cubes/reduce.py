@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+
 from openeo_processes_dask import blocks, dimensions
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.vocabulary import Anything, Cube, DimensionName, Reducer, Scaling
+from openeo_processes_dask.vocabulary import (
+    Anything,
+    Cube,
+    DimensionName,
+    PixelReducer,
+    RasterCube,
+    Reducer,
+    Scaling,
+)
 
 
 @declare("cubes", "reducer", scaling=Scaling.TREE)
@@ -24,3 +42,39 @@ def reduce_dimension(data: Cube, reducer: Reducer, dimension: DimensionName, con
     cube = dimensions.as_cube(data)
     dimensions.require(cube, dimension)
     return blocks.reduce(trace(reducer, "data", context=context), cube, dimension)
+
+
+@declare("aggregate", "cubes", "reducer", scaling=Scaling.TREE, experimental=True)
+def reduce_spatial(data: RasterCube, reducer: PixelReducer, context: Anything = None) -> Cube:
+    """Make one value of all pixels of each plane; the dimensions x and y go.
+
+    The values come in no particular order. Statistics that can be combined (sum, mean, min …) make partial results
+    per block and a small tree of tasks. Any other reducer gets whole planes: then a block holds at least one plane.
+    """
+    cube = dimensions.as_cube(data)
+    y, x = dimensions.require_spatial(cube)
+    kept = {name: c for name, c in cube.coords.items() if y not in c.dims and x not in c.dims}
+    dims = [name for name in cube.dims if name not in (y, x)]
+    pixels = f"{y}, {x}"
+    flat = xr.DataArray(_rows(cube.transpose(*dims, y, x).data), dims=[*dims, pixels], coords=kept, attrs=cube.attrs)
+    flat.name, flat.encoding = cube.name, cube.encoding
+    return blocks.reduce(trace(reducer, "data", context=context), flat, pixels)
+
+
+def _rows(data: Any) -> Any:
+    """Planes as rows, the pixels of each block together, so that no block meets another."""
+    if not isinstance(data, da.Array):
+        return _row(data)
+    name = f"openeo-rows-{tokenize(data.name)}"
+    across = data.numblocks[-1]
+    layer: dict[Any, Any] = {}
+    for *index, row, column in itertools.product(*map(range, data.numblocks)):
+        layer[(name, *index, row * across + column)] = (_row, (data.name, *index, row, column))
+    lengths = tuple(math.prod(pair) for pair in itertools.product(*data.chunks[-2:]))
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])  # type: ignore[list-item]  # dask types its own arrays too narrowly
+    meta = np.empty((0,) * (data.ndim - 1), data.dtype)
+    return da.Array(graph, name, (*data.chunks[:-2], lengths), data.dtype, meta=meta)
+
+
+def _row(block: np.ndarray) -> np.ndarray:
+    return block.reshape(*block.shape[:-2], block.shape[-2] * block.shape[-1])
