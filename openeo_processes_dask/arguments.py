@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,9 @@ from openeo_processes_dask.dimensions import parse_crs
 from openeo_processes_dask.exceptions import ProcessParameterInvalid, TemporalExtentEmpty
 
 _PARSER = "openeo_pg_parser_networkx"
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?[Zz]?", re.ASCII)
+_CLOCK = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:", re.ASCII)
+_LEAP_SECOND = re.compile(r"(.{11}\d\d:59):60(?:\.\d+)?(.*)")
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Box:
     crs: pyproj.CRS
 
     def to_crs(self, target: pyproj.CRS) -> Box:
-        """The box that encloses this one in another CRS."""
+        """The box that encloses this one in another CRS; across the antimeridian its west is greater than its east."""
         if target == self.crs:
             return self
         transformer = pyproj.Transformer.from_crs(self.crs, target, always_xy=True)
@@ -70,7 +75,9 @@ def bounding_box(extent: Any) -> Box:
     missing = [side for side in ("west", "south", "east", "north") if not _number(extent.get(side))]
     if missing:
         raise ProcessParameterInvalid(f"the bounding box {extent} lacks a number for {', '.join(missing)}")
-    west, south, east, north = (float(extent[side]) for side in ("west", "south", "east", "north"))
+    west, south, east, north = sides = [float(extent[side]) for side in ("west", "south", "east", "north")]
+    if not all(map(math.isfinite, sides)):
+        raise ProcessParameterInvalid(f"the bounding box {extent} has a side that is not finite")
     if south > north or west > east:
         raise ProcessParameterInvalid(f"the bounding box {extent} has its sides the wrong way round")
     given = extent.get("crs")
@@ -97,7 +104,9 @@ def interval(extent: Any) -> tuple[np.datetime64 | None, np.datetime64 | None]:
 
 
 def instant(given: Any) -> np.datetime64 | None:
-    """An instant in UTC from a date, a date and time with or without offset, a year, or None.
+    """An instant in UTC, in microseconds, from a date, a date and time with or without offset, a year, or None.
+
+    A leap second is the first of the next minute.
 
     Raises
     ------
@@ -105,22 +114,28 @@ def instant(given: Any) -> np.datetime64 | None:
         If it cannot be understood.
     """
     given = plain(given)
-    if given is None or isinstance(given, np.datetime64):
-        return given
+    if given is None:
+        return None
+    if isinstance(given, np.datetime64) and not np.isnat(given):
+        return given.astype("datetime64[us]")
     if isinstance(given, datetime.datetime):
-        utc = given.astimezone(datetime.UTC) if given.tzinfo else given
-        return np.datetime64(utc.replace(tzinfo=None), "ns")
-    text = f"{given:04d}" if isinstance(given, int) and not isinstance(given, bool) else given
+        utc = given.replace(tzinfo=None) - (given.utcoffset() or datetime.timedelta())
+        return np.datetime64(utc, "us")
+    written = f"{given:04d}" if isinstance(given, int) and not isinstance(given, bool) else str(given)
     try:
-        if isinstance(text, str) and len(text.rstrip("Z")) <= 10:
-            return np.datetime64(text.rstrip("Z"), "ns")
-        return instant(datetime.datetime.fromisoformat(text))
-    except (TypeError, ValueError) as error:
+        if _DATE.fullmatch(written):
+            return np.datetime64(written.rstrip("Zz"), "us")
+        if not _CLOCK.match(written):
+            raise ValueError(written)
+        leap = _LEAP_SECOND.fullmatch(written)
+        moment = datetime.datetime.fromisoformat(f"{leap[1]}:59{leap[2]}" if leap else written.upper())
+        return instant(moment + datetime.timedelta(seconds=1) if leap else moment)
+    except (ValueError, OverflowError) as error:
         raise ProcessParameterInvalid(f"{given!r} is neither a date nor a date and time") from error
 
 
 def instants(cube: xr.DataArray, dimension: str) -> np.ndarray:
-    """The instants of a temporal dimension, whose labels may be texts.
+    """The instants of a temporal dimension, in microseconds; its labels may be texts.
 
     Raises
     ------
@@ -131,8 +146,8 @@ def instants(cube: xr.DataArray, dimension: str) -> np.ndarray:
         raise ProcessParameterInvalid(f"dimension {dimension!r} has no labels, so no instants in time")
     values = cube.coords[dimension].values
     if values.dtype.kind == "M":
-        return values
-    return np.array([instant(label) for label in values.tolist()], dtype="datetime64[ns]")
+        return values.astype("datetime64[us]")
+    return np.array([instant(label) for label in values.tolist()], dtype="datetime64[us]")
 
 
 def _of_parser(value: Any) -> bool:

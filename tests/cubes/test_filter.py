@@ -136,3 +136,28 @@ def test_labels_stay_where_the_condition_is_true() -> None:
     np.testing.assert_array_equal(first, cube.values[:1])
     with pytest.raises(exceptions.DimensionNotAvailable, match="'z'"):
         cubes.filter_labels(cube, late, "z")
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_an_interval_may_reach_to_the_ends_of_the_calendar(unit: str) -> None:
+    cube = cases.cube()
+    cube = cube.assign_coords(t=cube.t.values.astype(f"datetime64[{unit}]"))
+    assert cubes.filter_temporal(cube, ["0001-01-01", "9999-12-31"]).identical(cube)
+    assert cubes.filter_temporal(cube, ["2023-05-01", "9999-12-31"]).sizes["t"] == 4
+
+
+def test_dates_before_the_year_1000_are_filtered() -> None:
+    dates = np.array(["0899-12-31", "0900-01-01", "0900-12-31", "0901-01-01"], "datetime64[s]")
+    cube = cases.cube().isel(t=slice(0, 4)).assign_coords(t=dates)
+    assert cubes.filter_temporal(cube, ["0900-01-01", "0901-01-01"]).t.values.tolist() == dates[1:3].tolist()
+
+
+def test_a_box_that_spans_the_antimeridian_keeps_both_sides() -> None:
+    globe = cases.cube(
+        np.zeros((1, 1, 4, 8)), t=[0], bands=["B02"], y=[60.0, 20.0, -20.0, -60.0], x=np.arange(-157.5, 180, 45)
+    )
+    globe = globe.drop_vars("spatial_ref").rio.write_crs(4326)
+    around = {"west": -4e6, "south": -4e6, "east": 4e6, "north": 4e6, "crs": "+proj=laea +lat_0=0 +lon_0=180"}
+    kept = cubes.filter_bbox(globe, around)
+    assert kept.x.values.tolist() == [-157.5, 157.5]
+    assert kept.y.values.tolist() == [20, -20]

@@ -77,6 +77,8 @@ def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVector
     crs = dimensions.crs(cube)
     if crs is not None:
         box = box.to_crs(crs)
+        if not np.isfinite([box.west, box.south, box.east, box.north]).all():
+            raise ProcessParameterInvalid(f"the bounding box {extent} cannot be brought to {crs.name}")
     elif isinstance(extent, dict) and extent.get("crs") is not None:
         raise CRSInvalid(f"the cube has no CRS to compare with the box in {extent['crs']!r}")
     kept = {x: _between(cube, x, box.west, box.east), y: _between(cube, y, box.south, box.north)}
@@ -170,4 +172,5 @@ def _between(cube: xr.DataArray, dimension: str, lowest: float, highest: float) 
     if centres.size != cube.sizes[dimension]:
         raise ProcessParameterInvalid(f"dimension {dimension!r} has no coordinates to compare with the box")
     room = 1e-6 * abs(centres[1] - centres[0]) if centres.size > 1 else 0.0
-    return dimensions.positions((centres >= lowest - room) & (centres <= highest + room))
+    above, below = centres >= lowest - room, centres <= highest + room
+    return dimensions.positions(above & below if lowest <= highest else above | below)  # else across the antimeridian
