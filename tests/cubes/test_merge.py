@@ -117,3 +117,40 @@ def test_inputs_stay_as_they_are_and_merging_twice_works() -> None:
     assert cubes.merge_cubes(once, cases.cube(bands=["C1", "C2", "C3"])).sizes["bands"] == 9
     assert cube1.identical(before[0])
     assert cube2.identical(before[1])
+
+
+@pytest.mark.parametrize("chunks", BOTH)
+@pytest.mark.parametrize("jitter", [0, 1e-6])
+def test_a_cube_that_runs_the_other_way_and_jitters_is_merged_where_it_overlaps(
+    chunks: dict | None, jitter: float
+) -> None:
+    array = cases.values(gaps=0)
+    cube1 = cases.cube(array).isel(y=slice(0, 4))
+    cube2 = cases.cube(array * 3).isel(y=slice(5, 1, -1))
+    cube2 = cube2.assign_coords(y=cube2.y + jitter, x=cube2.x - jitter)
+    if chunks:
+        cube1, cube2 = cube1.chunk(chunks), cube2.chunk(chunks)
+    result = cubes.merge_cubes(cube1, cube2, "subtract")
+    expected = np.concatenate([array[:, :, :2], array[:, :, 2:4] * -2, array[:, :, 4:] * 3], axis=2)
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    np.testing.assert_allclose(result.y, cases.cube().y, atol=1e-5)
+    assert result.x.equals(cube1.x)
+    two = cubes.merge_cubes(cube1.isel(bands=[0, 1]), cube2.isel(bands=[1, 2]), "subtract")
+    np.testing.assert_allclose(two[:, 1], expected[:, 1], rtol=1e-6)
+    assert two.shape == expected.shape
+
+
+def test_a_coordinate_that_only_one_cube_has_goes_where_the_cubes_differ() -> None:
+    cube = cases.cube()
+    extra = cube.assign_coords(quality=(("y", "x"), np.ones((6, 8))))
+    result = cubes.merge_cubes(extra.isel(y=slice(0, 4)), cube.isel(y=slice(3, 6)), "max")
+    assert result.equals(cube)
+
+
+def test_dimensions_without_labels_count_up_from_zero() -> None:
+    cube = cases.cube()
+    bare = cube.drop_vars("bands")
+    for other in (bare, bare.isel(y=slice(0, 3))):
+        result = cubes.merge_cubes(other, cube, "max")
+        assert result.sizes["bands"] == 6
+    assert cubes.ndvi(cube.assign_coords(bands=["a", "B08", "B04"]), "B08", "B04", "n").sizes["bands"] == 4

@@ -39,11 +39,12 @@ def merge_cubes(cube1: Cube, cube2: Cube, overlap_resolver: OverlapResolver = No
         Reserved for vector cubes, which this version does not merge.
     """
     first, second = dimensions.as_cube(cube1), dimensions.as_cube(cube2)
-    second = _aligned(first, second)
+    second = _aligned(first, _turned(first, second))
     resolver = None if overlap_resolver is None else trace(overlap_resolver, "x", "y", context=context)
     differing = [d for d in first.dims if d in second.dims and not _equal(_labels(first, d), _labels(second, d))]
     if not differing:
         return blocks.combine(_needed(resolver, first.dims), first, second)
+    first, second = _labelled(first, differing), _labelled(second, differing)
     if len(differing) == 1 and set(first.dims) == set(second.dims):
         return _side_by_side(first, second.transpose(*first.dims), differing[0], resolver)
     return _padded(first, second, differing, resolver)
@@ -53,6 +54,21 @@ def _needed(resolver: Expression | None, dims: Sequence[Any]) -> Expression:
     if resolver is None:
         raise OverlapResolverMissing(f"the cubes overlap in {tuple(map(str, dims))}: give an overlap_resolver")
     return resolver
+
+
+def _turned(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
+    """The second cube with spatial labels that ascend or descend as those of the first do."""
+    for dimension in dimensions.of_role(first, "x", "y", "z"):
+        if dimension in second.dims and min(first.sizes[dimension], second.sizes[dimension]) > 1:
+            mine, theirs = _labels(first, dimension), _labels(second, dimension)
+            if (mine[0] < mine[-1]) != (theirs[0] < theirs[-1]):
+                second = second.isel({dimension: slice(None, None, -1)})
+    return second
+
+
+def _labelled(cube: xr.DataArray, names: Sequence[Any]) -> xr.DataArray:
+    """The cube with labels that count up from zero where a dimension has none."""
+    return cube.assign_coords({d: _labels(cube, d) for d in names if d not in cube.coords})
 
 
 def _aligned(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
@@ -73,7 +89,22 @@ def _aligned(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
                 second = second.isel({dimension: order})
             elif _equal(mine, theirs):
                 second = second.assign_coords({dimension: first.coords[dimension]})
+            elif mine.dtype.kind == "f" and theirs.dtype.kind == "f":
+                snapped = second.coords[dimension].copy(data=_snapped(mine, theirs))
+                second = second.assign_coords({dimension: snapped})
     return second
+
+
+def _snapped(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Labels that are almost those of the first cube, made equal to them."""
+    if not mine.size or not theirs.size:
+        return theirs
+    known = np.sort(mine)
+    step = abs(mine[1] - mine[0]) if mine.size > 1 else 1.0
+    places = np.clip(np.searchsorted(known, theirs), 1, max(known.size - 1, 1))
+    below, above = known[places - 1], known[np.minimum(places, known.size - 1)]
+    nearest = np.where(np.abs(theirs - below) < np.abs(theirs - above), below, above)
+    return np.where(np.abs(theirs - nearest) <= FLOAT_TOLERANCE * step, nearest, theirs)
 
 
 def _same_step(mine: np.ndarray, theirs: np.ndarray) -> bool:
@@ -150,9 +181,9 @@ def _concatenated(parts: list[xr.DataArray], dimension: Any) -> xr.DataArray:
 
 def _with_same_coordinates(parts: list[xr.DataArray], dimension: Any) -> list[xr.DataArray]:
     """Cubes that have the same coordinates along a dimension: texts are empty where they were missing."""
-    along = {n: c.dtype for p in parts for n, c in p.coords.items() if c.dims == (dimension,) and n != dimension}
-    for name, dtype in along.items():
-        if dtype.kind in "OUT":
+    along = {n: c for p in parts for n, c in p.coords.items() if dimension in c.dims and n != dimension}
+    for name, coordinate in along.items():
+        if coordinate.dtype.kind in "OUT" and coordinate.ndim == 1:
             parts = [
                 p if name in p.coords else p.assign_coords({name: (dimension, [""] * p.sizes[dimension])})
                 for p in parts
