@@ -23,6 +23,7 @@ from openeo_processes_dask.kernels import missing, rasters
 
 SELECTING = frozenset({"near", "mode", "max", "min", "med", "q1", "q3"})  # these return values that were there
 _CLOSE = 1e-6  # of a pixel
+_LARGEST = 2**31 - 1  # pixels along an axis that GDAL can count
 
 
 def of(cube: xr.DataArray) -> GeoBox:
@@ -98,6 +99,8 @@ def resampled(source: GeoBox, resolution: tuple[float, float], crs: Any, align: 
         to = Transformer.from_crs(source.crs.proj, crs, always_xy=True)
         west, south, east, north = to.transform_bounds(west, south, east, north, densify_pts=21)
         code = crs.to_wkt()
+    if max((east - west) / rx, (north - south) / ry) > _LARGEST:
+        raise ProcessParameterInvalid(f"a resolution of {(rx, ry)} would cut {east - west, north - south} too finely")
     width = max(1, math.ceil((east - west) / rx - _CLOSE))
     height = max(1, math.ceil((north - south) / ry - _CLOSE))
     left = west if align.endswith("left") else east - width * rx

@@ -14,6 +14,7 @@ from rasterio.vrt import WarpedVRT
 
 from openeo_processes_dask.kernels import missing, sorting, statistics
 
+GDAL_TYPES = {"bool": "uint8", "float16": "float32"}  # what stands for the types that GDAL does not know
 GDAL_NAMES = {"near": "nearest", "cubicspline": "cubic_spline"}
 # half the width of each method's kernel, in source pixels; the others look at what lies under a target pixel
 RADIUS = {"near": 1, "bilinear": 1, "cubic": 2, "cubicspline": 2, "lanczos": 3}
@@ -52,7 +53,7 @@ def warp(data: np.ndarray, source: Affine, target: Affine, shape: tuple[int, int
 
 
 def _warp_plane(plane: np.ndarray, result: np.ndarray, source: Affine, target: Affine, way: Warp) -> None:
-    kept = plane.astype(np.uint8) if plane.dtype == bool else plane
+    kept = plane.astype(GDAL_TYPES.get(plane.dtype.name, plane.dtype), copy=False)
     local = "EPSG:3857"  # a cube without CRS is warped in the plane it lies in
     gap = way.gap(kept.dtype)
     profile = {

@@ -71,3 +71,11 @@ def test_a_mask_that_does_not_fit_is_refused() -> None:
         cubes.mask(cube.isel(bands=0, drop=True), cube.isel(bands=0, drop=True).expand_dims(extra=2))
     with pytest.raises(exceptions.IncompatibleDataCubes, match="'t'"):
         cubes.mask(cube, cube.isel(t=slice(2, 4)))
+
+
+def test_nothing_is_masked_by_nothing() -> None:
+    for empty in ({"x": slice(0, 0)}, {"t": slice(0, 0)}):
+        cube = cases.cube(chunks=cases.AWKWARD).isel(empty)
+        assert cubes.mask(cube, cube.isel(bands=0, drop=True)).identical(cube)
+    with pytest.raises(exceptions.IncompatibleDataCubes, match="'x'"):
+        cubes.mask(cases.cube(), cases.cube().isel(x=slice(0, 0)))

@@ -166,3 +166,22 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(exceptions.ProcessParameterInvalid, match="evenly"):
         cubes.resample_spatial(uneven, resolution=5)
     assert isinstance(cube, xr.DataArray)
+
+
+def test_half_precision_is_warped_and_kept() -> None:
+    array = cases.values().astype("float16")
+    for chunks in (None, cases.AWKWARD):
+        result = cubes.resample_spatial(cases.cube(array, chunks), 20)
+        assert result.dtype == np.float16
+        exact = cubes.resample_spatial(cases.cube(array.astype("float32")), 20)
+        np.testing.assert_array_equal(result, exact)
+
+
+@pytest.mark.parametrize("resolution", [-1, "10", None, [10], [1, 2, 3], float("nan"), True, [None, 1], 1e-9, 1e-300])
+def test_a_resolution_is_one_or_two_sensible_numbers(resolution: object) -> None:
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="resolution"):
+        cubes.resample_spatial(cases.cube(), resolution)
+
+
+def test_a_resolution_may_be_a_number_of_numpy() -> None:
+    assert cubes.resample_spatial(cases.cube(), np.int64(20)).identical(cubes.resample_spatial(cases.cube(), 20))

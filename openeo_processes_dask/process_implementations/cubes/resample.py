@@ -19,6 +19,7 @@ from openeo_processes_dask.exceptions import (
     ProcessParameterInvalid,
 )
 from openeo_processes_dask.kernels import missing, nearest
+from openeo_processes_dask.values import is_number
 from openeo_processes_dask.vocabulary import (
     CORNERS,
     METHODS,
@@ -101,7 +102,7 @@ def aligned_with(cube: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
     spatial = dimensions.of_role(cube, "x", "y")
     if len(spatial) < 2 or not set(spatial) <= set(other.dims) or not set(spatial) <= set(cube.coords):
         return other
-    if grids.same(grids.of(cube), grids.of(other)):
+    if not all(one.sizes[d] for one in (cube, other) for d in spatial) or grids.same(grids.of(cube), grids.of(other)):
         return other
     return resample_cube_spatial(other, cube)
 
@@ -170,7 +171,7 @@ def _at_instants(cube: xr.DataArray, like: xr.DataArray, name: str, limit: np.ti
 def _resolution(given: Any) -> tuple[float, float]:
     """Resolution in x and y; zero where it is to stay."""
     both = tuple(given) if isinstance(given, (list, tuple)) else (given, given)
-    if len(both) != 2 or not all(isinstance(r, (int, float)) and r >= 0 and math.isfinite(r) for r in both):
+    if len(both) != 2 or not all(is_number(r) and r >= 0 and math.isfinite(r) for r in both):
         raise ProcessParameterInvalid(f"resolution must be a number of at least zero, or two of them, not {given!r}")
     return float(both[0]), float(both[1])
 
