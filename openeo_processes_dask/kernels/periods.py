@@ -45,8 +45,8 @@ def _day(number: int) -> str:
 
 
 def _week(number: int) -> str:
-    year, week, _ = np.datetime64(number * 7 - 3, "D").item().isocalendar()
-    return f"{year:04d}-{week:02d}"
+    thursday = np.datetime64(number * 7, "D")  # a week belongs to the year of its Thursday
+    return f"{_year_of(thursday)}-{(int(_day(number * 7)[-3:]) + 6) // 7:02d}"
 
 
 def _dekad(number: int) -> str:

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from openeo_processes_dask import exceptions
+from openeo_processes_dask.kernels import periods
 from openeo_processes_dask.process_implementations import cubes
+from openeo_processes_dask.vocabulary import PERIODS
 from tests.cubes import cases
 from tests.cubes.cases import child, given, node, of
 from tests.laziness import nothing_computed
@@ -228,3 +230,27 @@ def test_the_parsers_intervals_are_taken() -> None:
 def test_bad_intervals_have_their_codes(pairs: list, labels: list, error: type[Exception]) -> None:
     with pytest.raises(error):
         cubes.aggregate_temporal(cases.cube(), pairs, "mean", labels)
+
+
+def test_weeks_are_those_of_iso_8601() -> None:
+    days = [datetime.date(year, month, day) for year in range(1990, 2030) for month in (1, 12) for day in range(1, 32)]
+    days += [datetime.date(1, 1, 1), datetime.date(999, 12, 31), datetime.date(9999, 12, 31)]
+    numbers = periods.numbers(np.array(days, "datetime64[D]"), "week")
+    expected = ["{:04d}-{:02d}".format(*day.isocalendar()) for day in days]
+    assert [periods.label(int(number), "week") for number in numbers] == expected
+
+
+def test_periods_far_away_have_labels() -> None:
+    moments = np.array(["-0044-03-15", "0000-01-01", "12020-02-29"], "datetime64[s]")
+    for period in PERIODS:
+        labels = [periods.label(int(number), period) for number in periods.numbers(moments, period)]
+        assert len(set(labels)) == 3
+
+
+def test_labels_that_are_no_time_belong_to_no_period() -> None:
+    cube = cases.cube(chunks=cases.AWKWARD)
+    dates = cube.t.values.copy()
+    dates[2] = "NaT"
+    result = cubes.aggregate_temporal_period(cube.assign_coords(t=dates), "month", "count")
+    expected = cubes.aggregate_temporal_period(cube.isel(t=[0, 1, 3, 4, 5, 6]), "month", "count")
+    np.testing.assert_array_equal(result, expected)

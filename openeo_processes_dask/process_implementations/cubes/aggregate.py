@@ -97,9 +97,11 @@ def aggregate_temporal_period(
     name = dimensions.require_temporal(cube, dimension)
     if period not in PERIODS:
         raise ProcessParameterInvalid(f"no period {period!r}; there are {', '.join(PERIODS)}")
-    numbers = periods.numbers(instants(cube, name), period)
+    moments = instants(cube, name)
+    dated = np.flatnonzero(~np.isnat(moments))
+    numbers = periods.numbers(moments[dated], period)
     every = range(int(numbers.min()), int(numbers.max()) + 1) if numbers.size else range(0)
-    groups = [np.flatnonzero(numbers == number).tolist() for number in every]
+    groups = [dated[numbers == number].tolist() for number in every]
     names = [periods.label(number, period) for number in every]
     return _aggregated(cube, name, groups, names, reducer, context)
 
