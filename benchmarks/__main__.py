@@ -48,11 +48,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _do(asked: argparse.Namespace) -> int:
-    # Here, so that help and misspelled arguments need not wait for dask.
+    # Imported when they are needed: help need not wait for dask, nor bad news of the scheduler for all the rest.
+    from . import target
+
+    try:
+        where = target.address()
+        if where and asked.command != "graph":
+            target.reach(where)
+        return _job(asked)
+    except target.TargetError as error:
+        print(f"TargetError: {error}", file=sys.stderr)
+        return 2
+
+
+def _job(asked: argparse.Namespace) -> int:
     from . import commands
     from .asv_runs import AsvError
     from .doctor import doctor
-    from .target import TargetError
 
     jobs: dict[str, Any] = {
         "run": lambda: commands.run(asked.bench, with_workflows=not asked.bench),
@@ -63,8 +75,8 @@ def _do(asked: argparse.Namespace) -> int:
     }
     try:
         return jobs[asked.command]()
-    except (TargetError, AsvError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    except AsvError as error:
+        print(f"AsvError: {error}", file=sys.stderr)
         return 2
 
 

@@ -17,6 +17,7 @@ import xarray as xr
 
 SALT = "OPENEO_BENCHMARKS_SALT"
 TIMEOUT = 120.0  # seconds
+MOST_HELD = 4  # cubes; what is made of an input has another name each time, and would pile up
 
 Preparation = Callable[[xr.DataArray], xr.DataArray]
 
@@ -52,6 +53,8 @@ class Held:
             computed = self.client.persist(cube)
             # What was computed is kept beside what was placed, or the next process would compute it again.
             self.cubes[name] = computed, self._placed(computed, f"held-{salt()}-{name}")
+            if len(self.cubes) > MOST_HELD:
+                del self.cubes[next(iter(self.cubes))]
         return self._placed(self.cubes[name][1], f"input-{uuid.uuid4().hex}")
 
     def _placed(self, cube: xr.DataArray, name: str) -> xr.DataArray:

@@ -40,6 +40,7 @@ class Run:
     """What one run cost."""
 
     seconds: float
+    eager_tasks: int  # computed while building
     bytes_moved: int  # between workers
     peak_worker_memory: float  # bytes; NaN where a worker is no process of its own or its system does not say
 
@@ -117,8 +118,10 @@ def run_locally() -> Iterator[None]:
         yield
 
 
-def measure(client: distributed.Client, work: Callable[[], Any]) -> Run:
-    """Do some work on the cluster of a client, once, and say what that cost."""
+def measure(client: distributed.Client, build: Callable[[], Any], work: Callable[[], Any]) -> Run:
+    """Build something and compute it on the cluster of a client, once, and say what that cost."""
+    with Tally(client) as tally:
+        build()
     client.run(_forget_peak())
     moved = sum(client.run(_bytes_sent()).values())
     began = time.perf_counter()
@@ -126,6 +129,7 @@ def measure(client: distributed.Client, work: Callable[[], Any]) -> Run:
     seconds = time.perf_counter() - began
     return Run(
         seconds=seconds,
+        eager_tasks=tally.tasks,
         bytes_moved=sum(client.run(_bytes_sent()).values()) - moved,
         peak_worker_memory=max(client.run(_peak()).values()) if workers_are_processes(client) else math.nan,
     )

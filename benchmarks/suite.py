@@ -51,7 +51,7 @@ class Suite(ABC):
     timeout = 120.0
     rounds = 1
     number = 1
-    repeat = (2, 3, 0.3)
+    repeat = (2, 3, 0.2)
     warmup_time = 0.001
     method = 1  # raised whenever something is measured in another way, so that old numbers are not compared with new
 
@@ -113,10 +113,7 @@ class Suite(ABC):
         return self.graph(*params).bytes
 
     def track_eager_tasks(self, *params: Any) -> float:
-        self.hold(*params)
-        with metrics.Tally(self.client) as tally:
-            self.build(*params)
-        return tally.tasks
+        return self.run(*params).eager_tasks
 
     def track_bytes_moved(self, *params: Any) -> float:
         return self.run(*params).bytes_moved
@@ -167,7 +164,7 @@ class Suite(ABC):
 
         def measure() -> metrics.Run:
             self.hold(*params)
-            return metrics.measure(self.client, lambda: self.work(*params))
+            return metrics.measure(self.client, lambda: self.build(*params), lambda: self.work(*params))
 
         return metrics.once(f"{type(self).__module__}.{type(self).__name__}{params}", measure)
 
@@ -186,7 +183,7 @@ class Suite(ABC):
         self.inputs(*params)
         wanted = np.asarray(self.expected(*params))
         largest = np.max(np.abs(wanted), where=np.isfinite(wanted), initial=0.0)
-        np.testing.assert_allclose(built, wanted, rtol=1e-4, atol=1e-6 * float(largest), equal_nan=True)
+        np.testing.assert_allclose(built, wanted, rtol=1e-5, atol=1e-6 * float(largest), equal_nan=True)
 
     @classmethod
     def ids(cls) -> list[str]:
@@ -229,6 +226,37 @@ class Family(Suite):
     def process(id_: str) -> Callable[..., Any]:
         """The function of a process."""
         return DECLARED[id_].function
+
+
+class Calls(Family):
+    """Processes on single values, such as a text: what a thousand calls cost. There is no graph to measure."""
+
+    calls = 1000
+
+    @property
+    @abstractmethod
+    def examples(self) -> dict[str, tuple[tuple[Any, ...], Any]]:
+        """By process: arguments, and what must come of them. A suite has them as an attribute of the class."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        cls.measures = tuple(vars(cls)["examples"])
+        super().__init_subclass__(**options)
+
+    def inputs(self, process: str) -> None: ...
+
+    def build(self, process: str) -> None:
+        function, arguments = self.process(process), self.examples[process][0]
+        for _ in range(self.calls):
+            function(*arguments)
+
+    def check(self, process: str) -> None:
+        np.testing.assert_equal(self.process(process)(*self.examples[process][0]), self.examples[process][1])
+
+    def hold(self, process: str) -> None:
+        raise SkipNotImplemented(f"{type(self).__name__} computes nothing on workers")
+
+    def graph(self, process: str) -> metrics.Graph:
+        raise SkipNotImplemented(f"{type(self).__name__} builds no graph")
 
 
 def suites() -> dict[str, type[Suite]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import functools
 import os
@@ -24,7 +25,7 @@ CHECKED = "OPENEO_BENCHMARKS_CHECKED"
 EMBEDDED = "embedded"
 EXTERNAL = "external"
 PACKAGE = "openeo_processes_dask"
-PATIENCE = 5.0  # seconds until an address that nobody answers at is given up
+PATIENCE = 4.0  # seconds until an address that nobody answers at is given up
 PATIENCE_FOR_WORKERS = 20.0
 
 # No dashboard, and any free port for the server that dask starts all the same: with the usual one it warns when
@@ -85,6 +86,8 @@ def connect() -> distributed.Client:
         If nobody answers at the address, if no worker comes, or if workers would run other code than lies here.
     """
     forget_address_as_scheduler()
+    atexit.unregister(close)
+    atexit.register(close)  # in order, or a cluster that goes before its client complains of what it loses
     return _connected(os.getpid(), address())
 
 
@@ -311,7 +314,8 @@ def code_reader() -> Callable[[], dict[str, Any]]:
             digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
         newest = max(file.stat().st_mtime for file in files)
         imported = any(module.startswith(name + ".") for module in sys.modules)
-        stale = imported and newest > psutil.Process().create_time()
+        clocks = 5.0  # seconds by which those of a process and of a file system may differ
+        stale = imported and newest > psutil.Process().create_time() + clocks
         return {"hash": digest.hexdigest()[:12], "python": python, "stale": stale}
 
     return read

@@ -1,0 +1,73 @@
+"""A scheduler and workers in processes of their own, started as people start them: `dask scheduler`, `dask worker`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+PACKAGE = Path(__file__).resolve().parents[1] / "openeo_processes_dask"
+NOT_HERE = "there are no benchmarks on workers"
+PATIENCE = 60.0  # seconds until what does not start or end is given up
+
+
+@contextlib.contextmanager
+def separate_processes(folder: Path, workers: int = 2, threads: int = 1) -> Iterator[str]:
+    """The address of a scheduler with workers that were started elsewhere and have no benchmarks."""
+    # They have this checkout's package, whichever one is installed, and not what lies beside it.
+    (folder / PACKAGE.name).symlink_to(PACKAGE)
+    (folder / "benchmarks.py").write_text(f"raise ModuleNotFoundError({NOT_HERE!r})\n")
+    note = folder / "scheduler.json"
+    local = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+    with contextlib.ExitStack() as stack:
+        scheduler = ("scheduler", *local, "--port", "0", "--scheduler-file", str(note))
+        stack.enter_context(_running(scheduler, folder))
+        address = _address(note)
+        many = ("--nworkers", str(workers), "--nthreads", str(threads), "--nanny", "--local-directory", str(folder))
+        stack.enter_context(_running(("worker", address, *local, *many, "--death-timeout", str(PATIENCE)), folder))
+        yield address
+
+
+@contextlib.contextmanager
+def _running(arguments: Sequence[str], folder: Path) -> Iterator[None]:
+    """A command of dask's, which has ended with all that it started when this ends."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DASK_SCHEDULER")}
+    with (folder / f"{arguments[0]}.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dask", *arguments],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield
+        finally:
+            family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE / 3)
+            for member in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
+            process.kill()
+            process.wait(PATIENCE)
+
+
+def _address(note: Path) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):  # not there yet, or not yet whole
+            return json.loads(note.read_text())["address"]
+        time.sleep(0.05)
+    raise TimeoutError(
+        f"no scheduler has written {note} in {PATIENCE:.0f} s: {(note.parent / 'scheduler.log').read_text()}"
+    )
