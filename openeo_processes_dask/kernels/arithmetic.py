@@ -60,8 +60,7 @@ def mod(x: Any, y: Any) -> Any:
 def clip(x: Any, lowest: Any, highest: Any) -> Any:
     """Values within bounds; a missing bound makes all missing. Integers keep their type where the results fit."""
     if _floats(x, lowest, highest):
-        x, lowest, highest = _promoted(x, lowest, highest)
-        return np.minimum(np.maximum(x, lowest), highest)
+        return np.clip(*_promoted(x, lowest, highest))
     if isinstance(lowest, int) and isinstance(highest, int):
         limits = _limits(x)
         ends = [min(max(end, lowest), highest) for end in limits]
@@ -97,7 +96,7 @@ def linear_scale_range(x: Any, in_min: Any, in_max: Any, out_min: Any, out_max: 
     if not all(isinstance(bound, float) for bound in (in_min, in_max, out_min, out_max)):
         inside = np.minimum(np.maximum(x, np.minimum(in_min, in_max)), np.maximum(in_min, in_max))
         return (inside - in_min) / (in_max - in_min) * (out_max - out_min) + out_min
-    values = np.asarray(np.minimum(np.maximum(x, min(in_min, in_max)), max(in_min, in_max)))
+    values = np.asarray(np.clip(x, min(in_min, in_max), max(in_min, in_max)))
     values -= in_min  # a fresh block, so the rest happens in place
     values /= in_max - in_min
     values *= out_max - out_min
@@ -124,7 +123,7 @@ def _closed(ufunc: np.ufunc, reach: Callable[[Range, Range], Range], x: Any, y: 
     ends = reach(_limits(x), _limits(y))
     if ends[0] < lowest or ends[1] > highest:
         ends = reach(_extent(x), _extent(y))
-    result = ufunc(_cast(x, target), _cast(y, target))
+    result = ufunc(x, y, dtype=target)
     if lowest <= ends[0] and ends[1] <= highest:
         return result
     estimate = ufunc(_floating(x), _floating(y))
@@ -165,10 +164,6 @@ def _floating(value: Any) -> Any:
 
 def _is_uint64(value: Any) -> bool:
     return getattr(value, "dtype", None) == np.uint64
-
-
-def _cast(value: Any, target: np.dtype) -> Any:
-    return value if isinstance(value, int) else value.astype(target, copy=False)
 
 
 def _wide(value: Any) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from openeo_processes_dask.kernels.missing import wide_of
+from openeo_processes_dask.kernels.missing import gaps_as, wide_of
+from openeo_processes_dask.kernels.tiling import mapped
 
 
 def cumsum(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
@@ -31,12 +32,16 @@ def cummin(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     return _extreme(np.fmin, block, axis, skip)
 
 
-def _running(ufunc: np.ufunc, block: np.ndarray, neutral: float, axis: int, skip: bool) -> np.ndarray:
-    gap = np.isnan(block)
-    values = np.where(gap, neutral, block) if skip and gap.any() else block
-    result = ufunc.accumulate(values, axis, np.float64).astype(block.dtype)
-    result[gap] = np.nan
-    return result
+def _running(ufunc: np.ufunc, block: np.ndarray, neutral: int, axis: int, skip: bool) -> np.ndarray:
+    def run(tile: np.ndarray, out: np.ndarray) -> None:
+        total = np.full(tile.shape[1], neutral, np.float64)
+        for row, result in zip(tile, out, strict=True):
+            gap = np.isnan(row)
+            ufunc(total, gaps_as(row, neutral) if skip else row, out=total)
+            np.copyto(result, total, casting="same_kind")
+            np.copyto(result, np.nan, where=gap)
+
+    return mapped(run, block, axis)
 
 
 def _extreme(ufunc: np.ufunc, block: np.ndarray, axis: int, skip: bool) -> np.ndarray:

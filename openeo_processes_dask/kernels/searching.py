@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from openeo_processes_dask.kernels.missing import is_true, same
 from openeo_processes_dask.kernels.reduction import Reduction, combined, folded
+from openeo_processes_dask.kernels.tiling import tiled
 
 Part = tuple[np.ndarray, ...]
 
@@ -15,20 +18,27 @@ def element(block: np.ndarray, index: int, axis: int) -> np.ndarray:
     return block[(slice(None),) * axis + (slice(index, index + 1),)]
 
 
+@tiled
 def _first(block: np.ndarray, axis: int, skip: bool) -> Part:
     """The first value that is no gap, a gap where there is none."""
-    if not block.shape[axis]:
-        return (np.full(tuple(1 if i == axis else n for i, n in enumerate(block.shape)), np.nan, block.dtype),)
-    found = element(block, 0, axis)
-    if np.isnan(found).any():
-        where = np.argmax(~np.isnan(block), axis=axis, keepdims=True)
-        found = np.take_along_axis(block, where, axis)
-    return (found,)
+    return (_filled(block, axis, range(block.shape[axis])),)
 
 
+@tiled
 def _last(block: np.ndarray, axis: int, skip: bool) -> Part:
     """The last value that is no gap, a gap where there is none."""
-    return _first(np.flip(block, axis), axis, skip)
+    return (_filled(block, axis, range(block.shape[axis] - 1, -1, -1)),)
+
+
+def _filled(block: np.ndarray, axis: int, order: Sequence[int]) -> np.ndarray:
+    """Values at the positions in their order, until there is one everywhere."""
+    found = np.full(tuple(1 if i == axis else n for i, n in enumerate(block.shape)), np.nan, block.dtype)
+    for index in order:
+        gap = np.isnan(found)
+        if not gap.any():
+            break
+        np.copyto(found, element(block, index, axis), where=gap)
+    return found
 
 
 def _merge_first(parts: list[Part]) -> Part:

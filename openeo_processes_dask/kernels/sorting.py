@@ -2,57 +2,111 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from openeo_processes_dask.kernels.missing import as_float
-from openeo_processes_dask.kernels.reduction import Reduction
+from openeo_processes_dask.kernels.missing import as_float, counted
+from openeo_processes_dask.kernels.reduction import Reduction, joined
+from openeo_processes_dask.kernels.tiling import tiled
+
+MOST_EXCHANGED = 64  # of more values to sort, a sort compares fewer
+LEAST_LENGTH = 256  # shorter rows are not worth a call of numpy for each exchange
 
 
 def quantiles(block: np.ndarray, axis: int, skip: bool, probabilities: Sequence[float]) -> np.ndarray:
     """Quantiles of type 7 (linear between the neighbours), one for each probability, along the axis."""
-    ranked, valid = _ranked(block, axis, skip)
-    found = [_quantile(ranked, valid, axis, p) for p in probabilities]
-    return np.concatenate(found, axis) if found else ranked.take([], axis)
+    values = as_float(block)
+    if not probabilities:
+        return values.take([], axis)
+    return joined(_quantiles(values, axis, skip, probabilities=tuple(probabilities)), axis)
 
 
 def median(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     """The value in the middle, or the mean of the two in the middle."""
+    return _median(as_float(block), axis, skip)[0]
+
+
+@tiled
+def _quantiles(block: np.ndarray, axis: int, skip: bool, probabilities: Sequence[float]) -> tuple[np.ndarray, ...]:
     ranked, valid = _ranked(block, axis, skip)
-    low, high = _at(ranked, (valid - 1) // 2, axis), _at(ranked, valid // 2, axis)
-    return np.where(valid > 0, np.where(low == high, low, (low + high) / 2), np.nan).astype(ranked.dtype)
+    return tuple(np.expand_dims(_quantile(ranked, valid, p), axis) for p in probabilities)
+
+
+@tiled
+def _median(block: np.ndarray, axis: int, skip: bool) -> tuple[np.ndarray, ...]:
+    ranked, valid = _ranked(block, axis, skip)
+    low, high = _at(ranked, (valid - 1) // 2), _at(ranked, valid // 2)
+    middle = np.where(low == high, low, (low + high) / 2)
+    return (np.expand_dims(_where_valid(valid, middle), axis),)
 
 
 def _ranked(block: np.ndarray, axis: int, skip: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The values in ascending order with gaps at the end, and how many values there are: none where gaps are heeded."""
-    ranked = np.sort(as_float(block), axis)
-    valid = ranked.shape[axis] - np.isnan(ranked).sum(axis, dtype=np.intp, keepdims=True)
+    """The values in ascending order, along the first axis, and how many there are: none where gaps are heeded.
+
+    Behind the values, where gaps were, stands infinity.
+    """
+    rows = np.moveaxis(block, axis, 0)
+    valid = counted(rows, 0)[0]
+    rows = np.fmin(rows, rows.dtype.type(np.inf))
     if not skip:
-        valid = np.where(valid < ranked.shape[axis], 0, valid)
-    return ranked, valid
+        valid = np.where(valid < len(rows), 0, valid)
+    few_and_long = 1 < len(rows) <= MOST_EXCHANGED and rows[0].size >= LEAST_LENGTH
+    return (_by_exchanges(rows) if few_and_long else np.sort(rows, 0)), valid
 
 
-def _quantile(ranked: np.ndarray, valid: np.ndarray, axis: int, probability: float) -> np.ndarray:
+def _by_exchanges(rows: np.ndarray) -> np.ndarray:
+    """Few long rows in ascending order, place by place: a sorting network compares whole rows, without branches."""
+    held, spare = list(rows), np.empty_like(rows[0])
+    for i, j in _exchanges(len(rows)):
+        low, high = held[i], held[j]
+        held[i] = np.minimum(low, high, out=spare)
+        np.maximum(low, high, out=high)
+        spare = low
+    return np.stack(held)
+
+
+@functools.cache
+def _exchanges(length: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of places that are put in order one after the other (Batcher's merge exchange)."""
+    pairs = []
+    step = 1 << (length - 1).bit_length() - 1
+    part = step
+    while part:
+        across, offset, distance = step, 0, part
+        while True:
+            pairs += [(i, i + distance) for i in range(length - distance) if i & part == offset]
+            if across == part:
+                break
+            distance, offset, across = across - part, part, across >> 1
+        part >>= 1
+    return tuple(pairs)
+
+
+def _quantile(ranked: np.ndarray, valid: np.ndarray, probability: float) -> np.ndarray:
     position = np.maximum(valid - 1, 0) * float(probability)
     below = np.floor(position).astype(np.intp)
     share = (position - below).astype(ranked.dtype)
-    low, high = _at(ranked, below, axis), _at(ranked, np.minimum(below + 1, valid - 1), axis)
+    low, high = _at(ranked, below), _at(ranked, np.minimum(below + 1, valid - 1))
     between = low + (high - low) * share
     infinite = ~np.isfinite(between)
     if infinite.any():  # infinity minus infinity has no value, but infinity is still the lower or the upper neighbour
         weighed = np.where(share == 0, low, (1 - share) * low + share * high)
         between = np.where(infinite, weighed, between)
-    return np.where(valid > 0, between, np.nan).astype(ranked.dtype)
+    return _where_valid(valid, between)
 
 
-def _at(ranked: np.ndarray, rank: Any, axis: int) -> np.ndarray:
-    """The values of a rank, which differs from row to row."""
-    first = rank.flat[0] if rank.size else 0
+def _at(ranked: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """The values of a rank, which differs from place to place."""
+    first = int(rank.flat[0]) if rank.size else 0
     if first >= 0 and (rank == first).all():
-        return ranked.take([first], axis)
-    return np.take_along_axis(ranked, np.maximum(rank, 0), axis)
+        return ranked[first]
+    return np.take_along_axis(ranked, np.maximum(rank, 0)[None], 0)[0]
+
+
+def _where_valid(valid: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.where(valid > 0, values, values.dtype.type(np.nan))
 
 
 # --- sorting

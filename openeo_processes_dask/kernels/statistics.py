@@ -8,33 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from openeo_processes_dask.kernels.missing import is_true, same, wide_of
+from openeo_processes_dask.kernels.missing import counted, gaps_as, is_true, same, wide_of
 from openeo_processes_dask.kernels.reduction import Reduction, combined, folded
+from openeo_processes_dask.kernels.tiling import tiled
 
 Part = tuple[np.ndarray, ...]
-
-
-def _counted(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
-    """How many values there are along an axis, without gaps if they are skipped."""
-    if skip and block.dtype.kind == "f":
-        return block.shape[axis] - np.isnan(block).sum(axis, dtype=np.int64, keepdims=True)
-    return np.full((1,) * block.ndim, block.shape[axis], np.int64)
-
-
-def _filled(block: np.ndarray, fill: float) -> np.ndarray:
-    """The block with a number in its gaps; itself if there are none."""
-    gap = np.isnan(block)
-    return np.where(gap, block.dtype.type(fill), block) if gap.any() else block
 
 
 # --- sums
 
 
+@tiled
 def _sum(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Total and number of values; without `skip` a gap makes the total missing."""
-    count = _counted(block, axis, skip)
+    count = counted(block, axis, skip)
     if block.dtype.kind == "f":
-        values = _filled(block, 0) if skip else block
+        values = gaps_as(block, 0) if skip else block
         return values.sum(axis, dtype=np.float64, keepdims=True), count
     return _integer_sum(block, axis), count
 
@@ -76,20 +65,22 @@ def _final_mean(part: Part, dtype: np.dtype) -> np.ndarray:
     return np.divide(total, count).astype(dtype)
 
 
+@tiled
 def _mean(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Total in floating point and number of values."""
-    values = _filled(block, 0) if skip and block.dtype.kind == "f" else block
-    return values.sum(axis, dtype=np.float64, keepdims=True), _counted(block, axis, skip)
+    values = gaps_as(block, 0) if skip and block.dtype.kind == "f" else block
+    return values.sum(axis, dtype=np.float64, keepdims=True), counted(block, axis, skip)
 
 
 # --- products
 
 
+@tiled
 def _product(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Product and number of values; integers are estimated in floating point too, to see where they end."""
-    count = _counted(block, axis, skip)
+    count = counted(block, axis, skip)
     if block.dtype.kind == "f":
-        values = _filled(block, 1) if skip else block
+        values = gaps_as(block, 1) if skip else block
         product = values.prod(axis, dtype=np.float64, keepdims=True)
         return product, product, count
     exact = block.prod(axis, dtype=wide_of(block.dtype), keepdims=True)
@@ -111,15 +102,16 @@ def _final_product(part: Part, dtype: np.dtype) -> np.ndarray:
 # --- moments
 
 
+@tiled
 def _moments(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Number of values, their mean, and the sum of squared differences from it."""
-    values = block.astype(np.float64)
-    gap = np.isnan(values) if skip else np.False_
-    total, count = _sum(values, axis, skip)
-    centre = total / count
+    values = (gaps_as(block, 0) if skip and block.dtype.kind == "f" else block).astype(np.float64)
+    count = counted(block, axis, skip)
+    centre = values.sum(axis, keepdims=True) / count
     values -= centre
     np.square(values, out=values)
-    values[gap] = 0
+    if skip and block.dtype.kind == "f":
+        values *= np.equal(block, block)
     return count, centre, values.sum(axis, keepdims=True)
 
 
