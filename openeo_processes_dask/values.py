@@ -95,9 +95,12 @@ def reduced(
     keepdims: bool,
     accepts: Callable[[Any], bool] = is_number,
     kinds: str = "biuf",
+    scalar: Function | None = None,
     **options: Any,
 ) -> Any:
     """Reduce a list of plain values to a value, a list of arrays elementwise, and an array along an axis.
+
+    `scalar` reduces a list of numbers that is not empty; without it they become an array.
 
     A reduction that combines in another way where gaps are heeded comes as two: for ignored gaps and for others.
 
@@ -111,7 +114,7 @@ def reduced(
     if is_plain_array(data):
         data = listed(data)
     if isinstance(data, (list, tuple)) and not any(lazy.is_array(v) for v in data):
-        return _reduced_list(heeding, list(map(lazy.native, data)), ignore_nodata, accepts, options)
+        return _reduced_list(heeding, list(map(lazy.native, data)), ignore_nodata, accepts, scalar, options)
     if not isinstance(data, (list, tuple)) and not hasattr(data, "dtype"):
         raise ProcessParameterInvalid(f"{reduction.name}: data must be an array, not {type(data).__name__}")
     for part in data if isinstance(data, (list, tuple)) else [data]:
@@ -127,6 +130,7 @@ def _reduced_list(
     data: Sequence[Any],
     ignore_nodata: bool,
     accepts: Callable[[Any], bool],
+    scalar: Function | None,
     options: dict[str, Any],
 ) -> Any:
     """Reduce plain values; NaN that is no gap is a number, and no number comes of it."""
@@ -137,6 +141,11 @@ def _reduced_list(
     if not present or (len(present) < len(data) and not ignore_nodata):
         count = lazy.reduce(reduction, np.ones(1), 0, True, True, **options).size
         return lazy.nothing() if reduction.results == 1 else [lazy.nothing()] * count
+    try:
+        if scalar is not None:
+            return scalar(present)
+    except OverflowError:  # integers beyond floating point
+        pass
     return lazy.reduce(reduction, as_array(present), 0, False, False, **options).tolist()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def count(
     if isinstance(data, (list, tuple)) and not any(lazy.is_array(v) for v in data):
         if condition is True:
             return len(data)
-        return sum_of(is_valid(v) is True if check is None else lazy.native(check({"x": v})) is True for v in data)
+        return sum(is_valid(v) is True if check is None else lazy.native(check({"x": v})) is True for v in data)
     if condition is True:
         return values.reduced(statistics.COUNT, data, True, axis, keepdims, _anything, _ANY_KIND, condition=_everything)
     if check is None:
@@ -69,7 +70,7 @@ def extrema(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = Non
 
     Both lie along the axis that was reduced, or along the last one if that is not kept.
     """
-    return values.reduced(statistics.EXTREMA, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.EXTREMA, data, ignore_nodata, axis, keepdims, scalar=_extrema)
 
 
 @declare("math", "math > statistics", "reducer", scaling=Scaling.TREE)
@@ -78,7 +79,7 @@ def max_(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None, 
 
     The type stays as it is.
     """
-    return values.reduced(statistics.MAX, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.MAX, data, ignore_nodata, axis, keepdims, scalar=_max)
 
 
 @declare("math > statistics", "reducer", scaling=Scaling.TREE)
@@ -87,7 +88,7 @@ def mean(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None, 
 
     An array of nothing but no-data has no mean: the result is no-data. Sums are taken in float64.
     """
-    return values.reduced(statistics.MEAN, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.MEAN, data, ignore_nodata, axis, keepdims, scalar=_mean)
 
 
 @declare("math > statistics", "reducer", scaling=Scaling.SHUFFLE)
@@ -96,7 +97,7 @@ def median(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None
 
     Between the two values in the middle lies their mean. The whole axis is brought into one chunk.
     """
-    return values.reduced(sorting.MEDIAN, data, ignore_nodata, axis, keepdims)
+    return values.reduced(sorting.MEDIAN, data, ignore_nodata, axis, keepdims, scalar=_median)
 
 
 @declare("math", "math > statistics", "reducer", scaling=Scaling.TREE)
@@ -105,7 +106,7 @@ def min_(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None, 
 
     The type stays as it is.
     """
-    return values.reduced(statistics.MIN, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.MIN, data, ignore_nodata, axis, keepdims, scalar=_min)
 
 
 @declare("math", "reducer", scaling=Scaling.TREE)
@@ -114,7 +115,7 @@ def product(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = Non
 
     Integers stay integers; beyond the limits of 64 bits lie these limits. Nothing has no product, but no-data.
     """
-    return values.reduced(statistics.PRODUCT, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.PRODUCT, data, ignore_nodata, axis, keepdims, scalar=math.prod)
 
 
 @declare("math > statistics", scaling=Scaling.SHUFFLE)
@@ -160,7 +161,7 @@ def sum_(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None, 
 
     Integers stay integers, others are summed in float64. Nothing has no sum, but no-data.
     """
-    return values.reduced(statistics.SUM, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.SUM, data, ignore_nodata, axis, keepdims, scalar=sum)
 
 
 @declare("math > statistics", "reducer", scaling=Scaling.TREE)
@@ -198,9 +199,31 @@ def _anything(value: Any) -> bool:
     return True
 
 
-def sum_of(truths: Any) -> int:
-    """How many are true."""
-    return sum(1 for truth in truths if truth)
+# --- lists of a few numbers, which numpy would make slow; no number comes of NaN
+
+
+def _max(numbers: list[Any]) -> Any:
+    return math.nan if any(n != n for n in numbers) else max(numbers)
+
+
+def _min(numbers: list[Any]) -> Any:
+    return math.nan if any(n != n for n in numbers) else min(numbers)
+
+
+def _extrema(numbers: list[Any]) -> list[Any]:
+    return [_min(numbers), _max(numbers)]
+
+
+def _mean(numbers: list[Any]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+def _median(numbers: list[Any]) -> Any:
+    if any(n != n for n in numbers):
+        return math.nan
+    ranked, half = sorted(numbers), len(numbers) // 2
+    low, high = ranked[half - 1 + len(ranked) % 2], ranked[half]
+    return low if low == high else (low + high) / 2
 
 
 def _shares(probabilities: Any, q: Any) -> tuple[float, ...]:
