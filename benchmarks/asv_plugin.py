@@ -30,12 +30,13 @@ def setup() -> None:
         def __init__(self, conf: Any, python: str, requirements: Any, tagged_env_vars: Any):
             self._executable = sys.executable
             self._requirements: dict[str, str] = {}
+            self._repo = conf.repo
             super().__init__(conf, "{}.{}".format(*sys.version_info[:2]), {}, tagged_env_vars)
             self._global_env_vars.pop("ASV_ENV_DIR")
 
         @property
         def installed_commit_hash(self) -> str:
-            return util.check_output([util.which("git"), "rev-parse", "HEAD"], dots=False).strip()
+            return util.check_output([util.which("git"), "-C", self._repo, "rev-parse", "HEAD"], dots=False).strip()
 
         def can_install_project(self) -> bool:
             return False  # so that asv refuses ranges of commits: there is one, the one checked out
