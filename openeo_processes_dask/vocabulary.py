@@ -298,6 +298,17 @@ CORNERS = ("lower-left", "upper-left", "lower-right", "upper-right")
 DIMENSION_TYPES = ("bands", "geometry", "spatial", "temporal", "other")
 DimensionType = Annotated[str, Schema(_type("string", enum=list(DIMENSION_TYPES)), "The type of a dimension.")]
 Period = Annotated[str, Schema(_type("string", enum=list(PERIODS)), "The period of the calendar.")]
+NORMAL_PERIODS = ("day", "month", "season", "tropical-season", "climatology-period")
+ANOMALY_PERIODS = (*PERIODS, "climatology-period", "single-period")
+NormalPeriod = Annotated[str, Schema(_type("string", enum=list(NORMAL_PERIODS)), "The period to make normals of.")]
+AnomalyPeriod = Annotated[str, Schema(_type("string", enum=list(ANOMALY_PERIODS)), "The period of the normals.")]
+Years = Annotated[
+    Any,
+    Schema(
+        _array(_type("integer", subtype="year"), uniqueItems=True, minItems=2, maxItems=2),
+        "The first and the last year, both included.",
+    ),
+]
 Method = Annotated[str, Schema(_type("string", enum=list(METHODS)), "The resampling method.")]
 BORDERS = ("replicate", "reflect", "reflect_pixel", "wrap")
 Border = Annotated[

@@ -2,6 +2,7 @@
 
 from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal, aggregate_temporal_period
 from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
+from openeo_processes_dask.process_implementations.cubes.climatology import anomaly, climatological_normal
 from openeo_processes_dask.process_implementations.cubes.dimensions import (
     add_dimension,
     create_data_cube,
@@ -36,9 +37,11 @@ __all__ = [
     "add_dimension",
     "aggregate_temporal",
     "aggregate_temporal_period",
+    "anomaly",
     "apply",
     "apply_dimension",
     "apply_kernel",
+    "climatological_normal",
     "create_data_cube",
     "dimension_labels",
     "drop_dimension",

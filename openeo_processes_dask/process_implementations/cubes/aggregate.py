@@ -68,7 +68,7 @@ def aggregate_temporal(
     moments = instants(cube, name)
     groups = [np.flatnonzero(_inside(pair, moments)).tolist() for pair in pairs]
     names = _names(pairs, list(labels or ()))
-    return _aggregated(cube, name, groups, names, reducer, context)
+    return aggregated(cube, name, groups, names, reducer, context)
 
 
 @declare("aggregate", "climatology", "cubes", scaling=Scaling.TREE)
@@ -103,10 +103,10 @@ def aggregate_temporal_period(
     every = range(int(numbers.min()), int(numbers.max()) + 1) if numbers.size else range(0)
     groups = [dated[numbers == number].tolist() for number in every]
     names = [periods.label(number, period) for number in every]
-    return _aggregated(cube, name, groups, names, reducer, context)
+    return aggregated(cube, name, groups, names, reducer, context)
 
 
-def _aggregated(
+def aggregated(
     cube: xr.DataArray, dimension: str, groups: Sequence[Sequence[int]], names: list[Any], reducer: Any, context: Any
 ) -> xr.DataArray:
     """One value of each group of instants, under its name."""
