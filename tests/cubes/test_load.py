@@ -75,6 +75,12 @@ def test_bands_come_in_the_order_of_the_request_by_name_or_common_name(scene: Sc
     np.testing.assert_array_equal(cube, plain(scene, ["B08", "SCL", "B02"]))
 
 
+def test_an_end_far_away_is_no_end(scene: Scene) -> None:
+    for source in (scene.cogs, scene.netcdf(), scene.zarr()):
+        cube = load_collection(str(source), None, ["2023-05-01", "9999-12-31"])
+        assert cube.sizes["t"] == 5, source
+
+
 def test_the_end_of_the_interval_does_not_belong_to_it(scene: Scene) -> None:
     days = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in scene.moments]
     cube = load_stac(str(scene.catalog), temporal_extent=[days[1], days[3]])

@@ -195,7 +195,7 @@ def _in_time(one: Opened, request: Request) -> Opened | None:
         return one
     if "t" not in data.coords or data["t"].dtype.kind != "M":
         raise FileContentInvalid(f"{one.path} has no dates along t, so that {request.interval} says nothing")
-    kept = np.array([request.keeps(moment) for moment in data["t"].values.astype("datetime64[ns]")], bool)
+    kept = np.array([request.keeps(moment) for moment in data["t"].values], bool)
     if not kept.any():
         return None
     return replace(one, data=data.isel(t=_slice(kept)))

@@ -59,6 +59,7 @@ class Request:
 
     def keeps(self, moment: np.datetime64) -> bool:
         """Whether an instant lies in the interval, which its end does not belong to."""
+        moment = moment.astype("datetime64[us]")  # nanoseconds end in 2262, before some open ends
         return bool((self.start is None or moment >= self.start) and (self.end is None or moment < self.end))
 
     def accepts(self, properties: Mapping[str, Any]) -> bool:
