@@ -75,7 +75,7 @@ def graph(patterns: Sequence[str]) -> int:
         chosen = [
             (name, suite)
             for name, suite in suites().items()
-            if not suite.eager() and (not patterns or any(pattern in name for pattern in patterns))
+            if suite.lazy() and (not patterns or any(pattern in name for pattern in patterns))
         ]
         for done, (name, suite) in enumerate(chosen):
             step(done / len(chosen), name)

@@ -62,15 +62,14 @@ class Held:
         workers = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
         futures = {future.key: future for future in distributed.futures_of(cube)}
         keys = list(dask.core.flatten(cube.data.__dask_keys__()))
-        blocks = {}
-        for number, key in enumerate(keys):
-            block = (name, *key[1:])
-            place = workers[number * len(workers) // len(keys)]
-            blocks[block] = self.client.submit(
-                _itself(), futures[key], key=block, workers=[place], allow_other_workers=True
-            )
-        _, waiting = distributed.wait(list(blocks.values()), timeout=TIMEOUT)
-        assert not waiting
+        same = _itself()
+        blocks: dict[Any, distributed.Future] = {}
+        for number, worker in enumerate(workers):
+            share = keys[number * len(keys) // len(workers) : (number + 1) * len(keys) // len(workers)]
+            graph = {(name, *key[1:]): (same, futures[key]) for key in share}
+            placed = self.client.get(graph, list(graph), workers=[worker], allow_other_workers=True, sync=False)
+            blocks.update(zip(graph, placed, strict=True))
+        distributed.wait(list(blocks.values()), timeout=TIMEOUT)
         return cube.copy(data=da.Array(blocks, name, cube.data.chunks, meta=cube.data._meta))
 
 

@@ -12,6 +12,7 @@ import rich.progress
 import rich.table
 
 PIPED_WIDTH = 160
+ROUNDED_UP = 999.5  # three digits would be four from here on
 
 Step = Callable[[float, str], None]  # share done, from 0 to 1, and what is being done
 
@@ -77,20 +78,21 @@ def seconds(value: float | None) -> str:
     """A duration as people read it."""
     if value is None or math.isnan(value):
         return "–"
-    for limit, factor, unit in ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
-        if value < limit:
+    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
+        if value * factor < ROUNDED_UP:
             return f"{value * factor:.3g} {unit}"
-    return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
+    return f"{value:.3g} s" if value < ROUNDED_UP else f"{value:.0f} s"
 
 
 def size(value: float | None) -> str:
     """A number of bytes as people read it."""
     if value is None or math.isnan(value):
         return "–"
-    for limit, unit in ((1e3, "B"), (1e6, "kB"), (1e9, "MB"), (1e12, "GB")):
-        if value < limit:
-            return f"{value / limit * 1e3:.3g} {unit}" if value >= 1e3 or unit != "B" else f"{value:.0f} B"
-    return f"{value / 1e12:.3g} TB"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < ROUNDED_UP:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
 
 
 def number(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,15 @@ def centres(rows: int, cols: int) -> dict[str, np.ndarray]:
 
 def georeferenced(cube: xr.DataArray) -> xr.DataArray:
     """Say in the CF way which reference system it is."""
-    import rioxarray  # noqa: F401  (brings .rio)
+    known = cube.assign_coords(spatial_ref=_reference())
+    known.encoding["grid_mapping"] = "spatial_ref"
+    return known
 
-    return cube.rio.write_crs(EPSG)
+
+@functools.cache
+def _reference() -> xr.Variable:
+    """The reference system as a scalar coordinate; looking it up costs more than all the rest of a lazy cube."""
+    import rioxarray  # noqa: F401  (brings .rio)
+    import xarray as xr
+
+    return xr.DataArray(0).rio.write_crs(EPSG).spatial_ref.variable

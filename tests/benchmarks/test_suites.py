@@ -56,7 +56,7 @@ def _once_at_the_smallest_size(suite: Suite, case: tuple[Any, ...]) -> None:
     suite.draw(*case)
     if isinstance(suite, Calls):
         suite.build(*case)
-    elif suite.eager():
+    elif not suite.lazy():
         suite.run(*case)
     else:
         assert suite.run(*case).eager_tasks == 0
