@@ -20,6 +20,7 @@ from openeo_processes_dask.kernels.reduction import joined
 
 Kernel = Callable[..., Any]
 MOST_BLOCKS_TOGETHER = 4  # so many blocks of a dimension are contracted in one task; more are rechunked first
+_NUMBERS = (int, float, np.integer, np.floating)
 _LARGEST = int(np.finfo(np.float64).max)
 SPLIT_EVERY = 8  # so many partial results meet in one task of a tree
 
@@ -62,16 +63,41 @@ def elementwise(kernel: Kernel, *operands: Any, **options: Any) -> Any:
     The kernel gets blocks of numpy and plain numbers of Python, which leave the type of blocks alone.
     """
     if any(isinstance(o, xr.DataArray) for o in operands):
-        gapped = [_gaps_as_nan(o) for o in operands]
         call = functools.partial(elementwise, kernel, **options)
-        return xr.apply_ufunc(call, *gapped, dask="allowed", keep_attrs="drop_conflicts")
-    operands = tuple(map(_plain, operands))
+        return on_cubes(call, [_gaps_as_nan(o) for o in operands], [])
+    operands = tuple(map(plain, operands))
+    require_fit(operands)
     if any(isinstance(o, da.Array) for o in operands):
         return da.core.elemwise(functools.partial(_silent, kernel, **options), *operands)
     return _silent(kernel, *operands, **options)
 
 
-def _plain(operand: Any) -> Any:
+def on_cubes(call: Kernel, operands: Sequence[Any], extra: Sequence[str]) -> xr.DataArray:
+    """Apply a function of arrays to cubes, whose dimensions fit together; `extra` dimensions come last.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If labels or lengths of a dimension differ.
+    """
+    try:
+        return xr.apply_ufunc(
+            call, *operands, dask="allowed", keep_attrs="drop_conflicts", output_core_dims=[list(extra)]
+        )
+    except (xr.AlignmentError, ValueError) as error:
+        raise ProcessParameterInvalid(f"the cubes do not fit together: {error}") from error
+
+
+def require_fit(operands: Sequence[Any]) -> None:
+    """Raise ProcessParameterInvalid if the shapes of arrays do not fit together."""
+    shapes = [o.shape for o in operands if is_array(o)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ProcessParameterInvalid(f"arrays of the shapes {shapes} do not fit together") from None
+
+
+def plain(operand: Any) -> Any:
     """An operand as blocks take it: NaN for no-data, and nothing that is too large for floating point."""
     if operand is None:
         return math.nan
@@ -200,18 +226,13 @@ def _reduce_cube(
 def _reduce_list(reduction: Reduction, data: Sequence[Any], skip_missing: bool, options: dict[str, Any]) -> Any:
     call = functools.partial(_reduce_values, reduction, skip_missing, options)
     if any(isinstance(v, xr.DataArray) for v in data):
-        return xr.apply_ufunc(
-            call,
-            *map(_gaps_as_nan, data),
-            dask="allowed",
-            keep_attrs="drop_conflicts",
-            output_core_dims=[[] if reduction.results == 1 else ["results"]],
-        )
+        return on_cubes(call, list(map(_gaps_as_nan, data)), [] if reduction.results == 1 else ["results"])
     return call(*data)
 
 
 def _reduce_values(reduction: Reduction, skip_missing: bool, options: dict[str, Any], *data: Any) -> Any:
-    arrays = list(map(_plain, data))
+    arrays = list(map(plain, data))
+    require_fit(arrays)
     call = functools.partial(_stacked, reduction, skip_missing, options)
     if not any(isinstance(v, da.Array) for v in arrays):
         return call(*arrays)
@@ -374,7 +395,7 @@ def together(data: da.Array, axis: int) -> da.Array:
 def require_numbers(process: str, **values: Any) -> None:
     """Raise ProcessParameterInvalid for the first value that is no number, no no-data and no array of numbers."""
     for name, value in values.items():
-        if value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool)):
+        if value is None or (isinstance(value, _NUMBERS) and not isinstance(value, bool)):
             continue
         if is_array(value) and value.dtype.kind in "biuf":
             continue

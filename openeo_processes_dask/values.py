@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -28,7 +28,7 @@ def is_nodata(value: Any) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a plain value is a number; truth values are none."""
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def calculate(kernel: Function, scalar: Function, /, **operands: Any) -> Any:
@@ -43,6 +43,10 @@ def calculate(kernel: Function, scalar: Function, /, **operands: Any) -> Any:
     for value in values:
         if type(value) is not float and type(value) is not int:
             return _calculate(kernel, scalar, operands)
+    return _on_numbers(scalar, values)
+
+
+def _on_numbers(scalar: Function, values: Iterable[Any]) -> Any:
     try:
         return scalar(*values)
     except OverflowError:  # integers beyond floating point
@@ -69,7 +73,7 @@ def _calculate(kernel: Function, scalar: Function, operands: dict[str, Any]) -> 
         return lazy.elementwise(kernel, *operands.values())
     if any(value is None for value in operands.values()):
         return None
-    return calculate(kernel, scalar, **operands)
+    return _on_numbers(scalar, operands.values())
 
 
 def _as_float(value: Any) -> float:
@@ -109,8 +113,10 @@ def reduced(
     ProcessParameterInvalid
         If the data are no array, or hold something that `accepts` refuses or an array of none of the `kinds`.
     """
+    name = (reduction if isinstance(reduction, Reduction) else reduction[False]).name
+    ignore_nodata = flag(name, "ignore_nodata", ignore_nodata)
     heeding = reduction if isinstance(reduction, Reduction) else reduction[False]
-    reduction = reduction if isinstance(reduction, Reduction) else reduction[bool(ignore_nodata)]
+    reduction = reduction if isinstance(reduction, Reduction) else reduction[ignore_nodata]
     if is_plain_array(data):
         data = listed(data)
     if isinstance(data, (list, tuple)) and not any(lazy.is_array(v) for v in data):
@@ -205,6 +211,8 @@ def labelled(values: Sequence[Any], labels: Sequence[Any] | None) -> Any:
 
 def same_label(one: Any, other: Any) -> bool:
     """Whether two labels are the same: numbers and texts never are."""
+    if lazy.is_array(one) or lazy.is_array(other):
+        return False
     return isinstance(one, str) == isinstance(other, str) and bool(one == other)
 
 
@@ -228,15 +236,26 @@ def joined(parts: Sequence[Any], axis: int) -> Any:
         If a part is neither.
     """
     lazy.require_numbers("array", **{f"element {i}": part for i, part in enumerate(parts) if not is_boolean(part)})
-    blocks: list[Any] = [math.nan if part is None else lazy.native(part) for part in parts]
+    blocks: list[Any] = list(map(lazy.plain, parts))
     ndim = max(block.ndim for block in blocks if lazy.is_array(block))
     model = next(block for block in blocks if lazy.is_array(block) and block.ndim == ndim)
     shape = tuple(1 if i == axis else n for i, n in enumerate(model.shape))
     dtype = np.result_type(*(missing.float_of(b.dtype) if _with_fraction(blocks, b) else b for b in blocks))
     module = da if any(map(lazy.is_lazy, blocks)) else np
     full = [module.asarray(block).astype(dtype) for block in blocks]
-    raised = [block.reshape(shape) if block.ndim == ndim - 1 and ndim > 1 else block for block in full]
-    return module.concatenate([b if b.ndim == ndim else module.broadcast_to(b, shape) for b in raised], axis=axis)
+    rows = [_row_of(block, shape, axis) for block in full]
+    for row in rows:
+        if tuple(1 if i == axis else n for i, n in enumerate(row.shape)) != shape:
+            raise ProcessParameterInvalid(f"arrays of the shapes {[r.shape for r in rows]} cannot be joined")
+    return module.concatenate(rows, axis=axis)
+
+
+def _row_of(block: Any, shape: tuple[int, ...], axis: int) -> Any:
+    """A block that lost the axis with an axis of length one, and a single number for each row."""
+    if block.ndim == 0:
+        return (da if isinstance(block, da.Array) else np).broadcast_to(block, shape)
+    lost = block.shape == tuple(n for i, n in enumerate(shape) if i != axis)
+    return block.reshape(shape) if lost else block
 
 
 def _with_fraction(blocks: Sequence[Any], block: Any) -> bool:
@@ -250,7 +269,21 @@ def is_boolean(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_))
 
 
-def whole_number(process: str, name: str, value: Any, least: int = 0) -> int:
+def flag(process: str, name: str, value: Any) -> bool:
+    """A parameter that must be true or false.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If it is neither.
+    """
+    value = lazy.native(value)
+    if isinstance(value, bool):
+        return value
+    raise ProcessParameterInvalid(f"{process}: {name} must be true or false, not {value!r}")
+
+
+def whole_number(process: str, name: str, value: Any, least: int | None = 0) -> int:
     """A parameter that must be a whole number.
 
     Raises
@@ -259,6 +292,11 @@ def whole_number(process: str, name: str, value: Any, least: int = 0) -> int:
         If it is none, or too small.
     """
     value = lazy.native(value)
-    if is_number(value) and value == value and not math.isinf(value) and int(value) == value and value >= least:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if whole and not isinstance(value, bool) and (least is None or value >= least):
         return int(value)
-    raise ProcessParameterInvalid(f"{process}: {name} must be a whole number from {least}, not {value!r}")
+    raise ProcessParameterInvalid(f"{process}: {name} must be a whole number{_from(least)}, not {value!r}")
+
+
+def _from(least: int | None) -> str:
+    return "" if least is None else f" from {least}"

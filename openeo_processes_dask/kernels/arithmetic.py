@@ -23,7 +23,7 @@ def add(x: Any, y: Any) -> Any:
 def subtract(x: Any, y: Any) -> Any:
     """Difference of two blocks."""
     if _is_uint64(x) or _is_uint64(y):
-        return np.subtract(_floating(x), _floating(y))
+        return np.subtract(*_promoted(x, y))
     return _closed(np.subtract, lambda a, b: (a[0] - b[1], a[1] - b[0]), x, y)
 
 
@@ -159,7 +159,7 @@ def _promoted(*values: Any) -> list[Any]:
 
 def _floating(value: Any) -> Any:
     """In float64."""
-    return float(value) if isinstance(value, int) else value.astype(np.float64)
+    return float(value) if isinstance(value, (int, float)) else value.astype(np.float64)
 
 
 def _is_uint64(value: Any) -> bool:

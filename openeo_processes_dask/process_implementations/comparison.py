@@ -14,8 +14,8 @@ import numpy as np
 from openeo_processes_dask import lazy
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.kernels import truth
+from openeo_processes_dask.values import flag, is_number
 from openeo_processes_dask.values import is_nodata as _is_nodata
-from openeo_processes_dask.values import is_number
 from openeo_processes_dask.vocabulary import Anything, Delta, Flag, PlainNumber, Scalar, Scaling, Truth
 
 Function = Callable[..., Any]
@@ -27,11 +27,13 @@ def between(x: Anything, min: PlainNumber, max: PlainNumber, exclude_max: Flag =
 
     Nothing lies between bounds that are swapped, and what is no number lies nowhere.
     """
+    exclude_max = flag("between", "exclude_max", exclude_max)
     x, lowest, highest = lazy.native(x), lazy.native(min), lazy.native(max)
     if not any(map(lazy.is_array, (x, lowest, highest))):
         return _between(x, lowest, highest, exclude_max)
-    kernel = truth.between if all(map(_numeric, (x, lowest, highest))) else _each(_between)
-    return lazy.elementwise(kernel, x, lowest, highest, exclude_max=bool(exclude_max))
+    if not all(map(_numeric, (x, lowest, highest))):
+        return _value_by_value(_between, x, lowest, highest, exclude_max=exclude_max)
+    return lazy.elementwise(truth.between, x, lowest, highest, exclude_max=exclude_max)
 
 
 @declare("texts", "comparison", scaling=Scaling.BLOCKWISE)
@@ -41,7 +43,9 @@ def eq(x: Scalar, y: Scalar, delta: Delta = None, case_sensitive: Flag = True) -
     Types count: the number 1 is not the text "1", nor true; arrays and objects equal nothing. In arrays truth values
     are 0 and 1, because they are there where no-data is among them.
     """
-    return _compared(truth.eq, _eq, x, y, delta=_tolerance(delta), case_sensitive=case_sensitive)
+    return _compared(
+        truth.eq, _eq, x, y, delta=_tolerance(delta), case_sensitive=flag("eq", "case_sensitive", case_sensitive)
+    )
 
 
 @declare("comparison", scaling=Scaling.BLOCKWISE)
@@ -71,7 +75,7 @@ def is_infinite(x: Anything) -> Flag:
     x = lazy.native(x)
     if not lazy.is_array(x):
         return isinstance(x, float) and math.isinf(x)
-    return lazy.elementwise(truth.is_infinite if x.dtype.kind != "O" else _each(is_infinite, bool), x)
+    return _kind(truth.is_infinite, is_infinite, x)
 
 
 @declare("comparison", "math > constants", scaling=Scaling.BLOCKWISE)
@@ -83,7 +87,7 @@ def is_nan(x: Anything) -> Flag:
     x = lazy.native(x)
     if not lazy.is_array(x):
         return isinstance(x, float) and math.isnan(x)
-    return lazy.elementwise(_isnan if x.dtype.kind != "O" else _each(is_nan, bool), x)
+    return _kind(_isnan, is_nan, x)
 
 
 @declare("comparison", scaling=Scaling.BLOCKWISE)
@@ -95,7 +99,7 @@ def is_nodata(x: Anything) -> Flag:
     x = lazy.native(x)
     if not lazy.is_array(x):
         return _is_nodata(x)
-    return lazy.elementwise(truth.is_nodata if x.dtype.kind != "O" else _each(is_nodata, bool), x)
+    return _kind(truth.is_nodata, is_nodata, x)
 
 
 @declare("comparison", scaling=Scaling.BLOCKWISE)
@@ -107,7 +111,7 @@ def is_valid(x: Anything) -> Flag:
     x = lazy.native(x)
     if not lazy.is_array(x):
         return math.isfinite(x) if isinstance(x, float) else not _is_nodata(x)
-    return lazy.elementwise(truth.is_valid if x.dtype.kind != "O" else _each(is_valid, bool), x)
+    return _kind(truth.is_valid, is_valid, x)
 
 
 @declare("comparison", scaling=Scaling.BLOCKWISE)
@@ -134,10 +138,17 @@ def neq(x: Scalar, y: Scalar, delta: Delta = None, case_sensitive: Flag = True) 
 
     The opposite of `eq` in all, but no-data remains no-data.
     """
-    return _compared(truth.neq, _neq, x, y, delta=_tolerance(delta), case_sensitive=case_sensitive)
+    return _compared(
+        truth.neq, _neq, x, y, delta=_tolerance(delta), case_sensitive=flag("neq", "case_sensitive", case_sensitive)
+    )
 
 
 # --- plain values
+
+
+def _equated(kernel: Function, scalar: Function, x: Any, y: Any, delta: Any, case_sensitive: Any) -> Any:
+    heeds_case = flag(kernel.__name__, "case_sensitive", case_sensitive)
+    return _compared(kernel, scalar, x, y, delta=_tolerance(delta), case_sensitive=heeds_case)
 
 
 def _compared(kernel: Function, scalar: Function, x: Any, y: Any, **options: Any) -> Any:
@@ -150,11 +161,7 @@ def _compared(kernel: Function, scalar: Function, x: Any, y: Any, **options: Any
             return math.nan
         return scalar(x, y, **options)
     if not (_numeric(x) and _numeric(y)):
-        compare = functools.partial(_compared, kernel, scalar)
-        if lazy.is_array(x) and lazy.is_array(y):
-            return lazy.elementwise(_each(compare), x, y, **options)
-        array, plain = (x, y) if lazy.is_array(x) else (y, x)
-        return lazy.elementwise(_each(functools.partial(_with_plain, compare, plain, array is x)), array, **options)
+        return _value_by_value(functools.partial(_compared, kernel, scalar), x, y, **options)
     if scalar not in (_eq, _neq) and (isinstance(x, bool) or isinstance(y, bool)):
         return lazy.elementwise(truth.nothing, x, y)
     options.pop("case_sensitive", None)
@@ -218,7 +225,7 @@ def _apart(x: Any, y: Any) -> Any:
 
 def _tolerance(delta: Any) -> float | None:
     """A difference that is allowed; only a positive number is one."""
-    return delta if is_number(delta) and delta > 0 else None
+    return lazy.plain(delta) if is_number(delta) and delta > 0 else None
 
 
 # --- arrays
@@ -231,24 +238,39 @@ def _numeric(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float))
 
 
-def _with_plain(compare: Function, plain: Any, last: bool, value: Any, **options: Any) -> Any:
-    """Compare a value of an array with a plain one, which comes last or first."""
-    return compare(value, plain, **options) if last else compare(plain, value, **options)
+def _value_by_value(scalar: Function, *operands: Any, dtype: type = np.float32, **options: Any) -> Any:
+    """Ask for each value of arrays of texts, dates and objects by itself, which is slow; plain operands stay."""
+    places = [place for place, operand in enumerate(operands) if lazy.is_array(operand)]
+    plain = [None if place in places else operand for place, operand in enumerate(operands)]
+    kernel = functools.partial(_on_each, scalar, dtype, places, plain)
+    return lazy.elementwise(kernel, *(operands[place] for place in places), **options)
 
 
-def _each(scalar: Function, dtype: type = np.float32) -> Function:
-    """A kernel that asks for each value by itself; slow, for arrays of texts, dates and objects."""
-    return functools.partial(_one_by_one, scalar, dtype)
+def _on_each(
+    scalar: Function, dtype: type, places: list[int], operands: list[Any], *blocks: Any, **options: Any
+) -> np.ndarray:
+    def call(*values: Any) -> Any:
+        given = list(operands)
+        for place, value in zip(places, values, strict=True):
+            given[place] = value
+        held = scalar(*given, **options)
+        return math.nan if held is None else held
+
+    objects = [_with_dates(np.asarray(block)) for block in blocks]
+    return np.asarray(np.frompyfunc(call, len(blocks), 1)(*objects)).astype(dtype)
 
 
-def _one_by_one(scalar: Function, dtype: type, *operands: Any, **options: Any) -> np.ndarray:
-    call = functools.partial(scalar, **options)
-    held = np.frompyfunc(lambda *v: _as_number(call(*v)), len(operands), 1)(*operands)
-    return np.asarray(held).astype(dtype)
+def _with_dates(block: np.ndarray) -> np.ndarray:
+    """A block whose dates are dates of Python: those of numpy become integers if they count nanoseconds."""
+    if block.dtype.kind not in "mM":
+        return block
+    return block.astype(f"{'timedelta64' if block.dtype.kind == 'm' else 'datetime64'}[us]").astype(object)
 
 
-def _as_number(held: Any) -> float:
-    return math.nan if held is None else held
+def _kind(kernel: Function, scalar: Function, array: Any) -> Any:
+    """Of which kind the values of an array are: at once, or one by one if it holds objects."""
+    holds_objects = array.dtype.kind == "O"
+    return _value_by_value(scalar, array, dtype=bool) if holds_objects else lazy.elementwise(kernel, array)
 
 
 def _isnan(x: np.ndarray) -> np.ndarray:

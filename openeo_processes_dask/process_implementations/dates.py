@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from openeo_processes_dask import lazy, values
+from openeo_processes_dask import values
 from openeo_processes_dask.arguments import plain
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
@@ -78,6 +78,7 @@ def date_between(x: InstantOrTime, min: InstantOrTime, max: InstantOrTime, exclu
     ProcessParameterInvalid
         If something is neither a date nor a time, or a time is to be compared with dates.
     """
+    exclude_max = values.flag("date_between", "exclude_max", exclude_max)
     if any(values.is_nodata(value) for value in (x, min, max)):
         return None
     instant, lowest, highest = (_read("date_between", value, time=True) for value in (x, min, max))
@@ -120,21 +121,19 @@ def date_shift(date: Instant, value: Integer, unit: TimeUnit) -> Instant:
     """
     _unit("date_shift", unit)
     moment = _moment("date_shift", date)
-    period = lazy.native(value)
-    if not values.is_number(period) or period != period or int(period) != period:
-        raise ProcessParameterInvalid(f"date_shift: value must be a whole number, not {value!r}")
+    period = values.whole_number("date_shift", "value", value, None)
     try:
         if unit in _LENGTHS:
-            shifted = moment.local + _LENGTHS[unit] * int(period)
+            shifted = moment.local + _LENGTHS[unit] * period
         else:
-            shifted = _months_later(moment.local, int(period) * _MONTHS[unit])
+            shifted = _months_later(moment.local, period * _MONTHS[unit])
     except (OverflowError, ValueError) as error:
         raise ProcessParameterInvalid(f"date_shift: {period} {unit}s from {date!r} is beyond all calendars") from error
     return str(Moment(shifted, moment.zone))
 
 
 def _unit(process: str, unit: Any) -> None:
-    if unit not in UNITS:
+    if not isinstance(unit, str) or unit not in UNITS:
         raise ProcessParameterInvalid(f"{process}: the unit {unit!r} is none of {UNITS}")
 
 

@@ -26,7 +26,7 @@ def inspect(data: Anything, message: Text = "", code: Text = "User", level: LogL
     ProcessParameterInvalid
         If there is no such level.
     """
-    if level not in LEVELS:
+    if not isinstance(level, str) or level not in LEVELS:
         raise ProcessParameterInvalid(f"inspect: the level {level!r} is none of {LEVELS}")
     number = logging.getLevelNamesMapping()[str(level).upper()]
     if logger.isEnabledFor(number):

@@ -60,7 +60,8 @@ def if_(value: Truth, accept: Anything, reject: Anything = None) -> Anything:
         return accept if value is True else reject
     _operands("if", value)
     for name, choice in (("accept", accept), ("reject", reject)):
-        if isinstance(choice, (list, tuple, dict)):
+        plain = choice is None or isinstance(lazy.native(choice), (bool, int, float))
+        if not plain and not (lazy.is_array(choice) and choice.dtype.kind in "biuf"):
             raise ProcessParameterInvalid(f"if: {name} cannot be {choice!r} where each value of an array chooses")
     return lazy.elementwise(truth.choose, value, accept, reject)
 
@@ -105,6 +106,7 @@ def xor(x: Truth, y: Truth) -> Truth:
 
 def _decided(reduction: Any, decisive: bool, data: Any, ignore_nodata: bool, axis: Any, keepdims: bool) -> Any:
     """Whether a list holds the decisive value; if not, no-data among other values counts if it is not ignored."""
+    ignore_nodata = values.flag(reduction[True].name, "ignore_nodata", ignore_nodata)
     if values.is_plain_array(data):
         data = values.listed(data)
     if not isinstance(data, (list, tuple)) or any(lazy.is_array(v) for v in data):

@@ -55,7 +55,7 @@ def text_ends(data: MaybeText, pattern: Text, case_sensitive: Flag = True) -> Tr
 @declare("texts", scaling=Scaling.BLOCKWISE, experimental=True)
 def text_find(data: MaybeText, pattern: Text, case_sensitive: Flag = True) -> TextPosition:
     """Position of a text in another, counted from zero; null where it is not found."""
-    data = _text("text_find", data, pattern)
+    data = _text("text_find", data, pattern, case_sensitive)
     if not isinstance(data, str):
         return data
     position = data.find(pattern) if case_sensitive else _find_folded(data, pattern)
@@ -65,14 +65,15 @@ def text_find(data: MaybeText, pattern: Text, case_sensitive: Flag = True) -> Te
 def _held(
     process: str, check: Callable[[str, str], bool], data: Any, pattern: Any, case_sensitive: bool
 ) -> bool | float | None:
-    data = _text(process, data, pattern)
+    data = _text(process, data, pattern, case_sensitive)
     if not isinstance(data, str):
         return data
     return check(data, pattern) if case_sensitive else check(data.casefold(), pattern.casefold())
 
 
-def _text(process: str, data: Any, pattern: Any) -> Any:
+def _text(process: str, data: Any, pattern: Any, case_sensitive: Any) -> Any:
     """The text, or no-data as it was given."""
+    values.flag(process, "case_sensitive", case_sensitive)
     data = lazy.native(data)
     if not isinstance(pattern, str):
         raise ProcessParameterInvalid(f"{process}: pattern must be a text, not {pattern!r}")

@@ -32,6 +32,8 @@ from openeo_processes_dask.vocabulary import (
     Values,
 )
 
+MOST_REPETITIONS = 1_000_000  # more are hardly meant
+
 
 @declare("arrays", scaling=Scaling.SHUFFLE)
 def array_append(
@@ -95,6 +97,8 @@ def array_create(data: Values = (), repeat: Repetitions = 1, *, axis: int | None
         If the data are no array, or the number of repetitions is not at least one.
     """
     times = values.whole_number("array_create", "repeat", repeat, least=1)
+    if times > MOST_REPETITIONS:
+        raise ProcessParameterInvalid(f"array_create: {repeat} repetitions are more than {MOST_REPETITIONS}")
     if values.is_list(data, axis):
         found = values.listed(data) * times
         return values.joined(found, _axis("array_create", found, axis)) if _hold_blocks(found) else found
@@ -116,6 +120,8 @@ def array_create_labeled(data: Anything, labels: LabelList, *, axis: int | None 
     names = values.listed(labels) if values.is_list(labels) or lazy.is_array(labels) else None
     if names is None:
         raise ProcessParameterInvalid(f"array_create_labeled: labels must be an array, not {labels!r}")
+    if not all(isinstance(name, str) or values.is_number(name) for name in names):
+        raise ProcessParameterInvalid(f"array_create_labeled: labels are numbers and texts, not {names[:20]}")
     if any(values.same_label(one, other) for i, one in enumerate(names) for other in names[:i]):
         raise ProcessParameterInvalid(f"array_create_labeled: the labels {names} do not differ from each other")
     blockwise = not values.is_list(data, axis)

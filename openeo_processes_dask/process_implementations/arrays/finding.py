@@ -71,6 +71,7 @@ def array_element(
     ArrayNotLabeled
         If a label is given and the array has none.
     """
+    return_nodata = values.flag("array_element", "return_nodata", return_nodata)
     by_index, by_label = (given is not NOT_GIVEN and given is not None for given in (index, label))
     if not (by_index or by_label):
         raise ArrayElementParameterMissing("array_element: either an index or a label is needed")
@@ -79,7 +80,8 @@ def array_element(
     along = 0 if axis is None else int(axis)
     length = _length(data, along)
     if by_index:
-        position, asked = _index(index), f"index {index!r} among {length} elements"
+        position = values.whole_number("array_element", "index", index, None)
+        asked = f"index {index!r} among {length} elements"
         available = 0 <= position < length
     else:
         labels = _labels(data, along, dim_labels)
@@ -101,11 +103,12 @@ def array_find(
     Values are compared as `eq` does it. Where there is none the position is null, and a gap among the positions in
     rows of an array, which so are floating-point numbers. The whole axis is brought into one chunk.
     """
+    reverse = values.flag("array_find", "reverse", reverse)
     matches = _matches("array_find", data, value)
     if isinstance(matches, list) and not any(lazy.is_array(match) for match in matches):
         found = [position for position, match in enumerate(matches) if match is True]
         return found[-1 if reverse else 0] if found else value if values.is_nodata(value) else None
-    return lazy.native(lazy.reduce(searching.FIND, matches, axis, keepdims, True, reverse=bool(reverse)))
+    return lazy.native(lazy.reduce(searching.FIND, matches, axis, keepdims, True, reverse=reverse))
 
 
 @declare("arrays", "reducer", scaling=Scaling.SHUFFLE, experimental=True)
@@ -157,6 +160,7 @@ def _true_of(held: Any) -> Any:
 
 def _end(reduction: Any, index: int, data: Any, ignore_nodata: bool, axis: Any, keepdims: bool) -> Any:
     """The element at an end; where gaps can be and are ignored, a search from there."""
+    ignore_nodata = values.flag(reduction.name, "ignore_nodata", ignore_nodata)
     if values.is_plain_array(data):
         data = values.listed(data)
     if isinstance(data, (list, tuple)) and not (ignore_nodata and any(lazy.is_array(v) for v in data)):
@@ -165,10 +169,13 @@ def _end(reduction: Any, index: int, data: Any, ignore_nodata: bool, axis: Any, 
     if not isinstance(data, (list, tuple)) and not lazy.is_array(data):
         raise ProcessParameterInvalid(f"{reduction.name}: data must be an array, not {type(data).__name__}")
     gapless = not isinstance(data, list) and (data.dtype.kind != "f" and not isinstance(data, xr.DataArray))
-    if (gapless or not ignore_nodata) and _length(data, axis or 0) and (axis is not None or data.ndim == 1):
-        along = axis or 0
-        return _taken(data, index % _length(data, along), along, keepdims)
-    return values.reduced(reduction, data, ignore_nodata, axis, keepdims, _anything, "biufmMUS")
+    if (gapless or not ignore_nodata) and not isinstance(data, list):
+        if axis is None and data.ndim > 1 and not keepdims:
+            data, axis = (data.data if isinstance(data, xr.DataArray) else data).reshape(-1), 0
+        if _length(data, axis or 0) and (axis is not None or data.ndim == 1):
+            along = axis or 0
+            return _taken(data, index % _length(data, along), along, keepdims)
+    return values.reduced(reduction, data, ignore_nodata, axis, keepdims, _anything)
 
 
 def _anything(value: Any) -> bool:
@@ -181,13 +188,6 @@ def _length(data: Any, axis: int) -> int:
     if not lazy.is_array(data) or not data.ndim:
         raise ProcessParameterInvalid(f"array_element: data must be an array, not {type(data).__name__}")
     return int(data.shape[axis])
-
-
-def _index(index: Any) -> int:
-    index = lazy.native(index)
-    if values.is_number(index) and index == index and int(index) == index:
-        return int(index)
-    raise ProcessParameterInvalid(f"array_element: an index is an integer from zero, not {index!r}")
 
 
 def _labels(data: Any, axis: int, dim_labels: Sequence[Any] | None) -> list[Any]:

@@ -24,10 +24,11 @@ def order(data: Sortable, asc: Flag = True, nodata: Truth = None, *, axis: int |
     Equal elements keep their order, also where it descends. Rows of numbers all keep their length: where no-data is
     removed, the positions of the others come first and gaps after them. The whole axis is brought into one chunk.
     """
+    asc, nodata = values.flag("order", "asc", asc), _placed("order", nodata)
     if values.is_list(data, axis):
         return _ordered(values.listed(data), asc, nodata)
     along = _along("order", data, axis)
-    result = lazy.along(sorting.order, data, along, asc=bool(asc), nodata=nodata)
+    result = lazy.along(sorting.order, data, along, asc=asc, nodata=nodata)
     return _without_gaps(result) if axis is None and nodata is None and not lazy.is_lazy(result) else result
 
 
@@ -49,6 +50,8 @@ def rearrange(data: Values, order: Positions, *, axis: int | None = None) -> Val
         return values.labelled([found[i] for i in positions], moved)
     along = _along("rearrange", data, axis, "biufmMUSO")
     rowwise = lazy.is_array(order) and (order.ndim == data.ndim > 1 or order.dtype.kind == "f" or lazy.is_lazy(order))
+    if lazy.is_array(order) and order.dtype.kind not in "iuf":
+        raise ProcessParameterInvalid(f"rearrange: positions are whole numbers, not {order.dtype}")
     if not rowwise:
         return _taken(data, _checked(order, data.shape[along]), along)
     return _rearranged(data, order, along)
@@ -62,14 +65,20 @@ def sort(data: Sortable, asc: Flag = True, nodata: Truth = None, *, axis: int | 
     Labels move with their elements. Rows of numbers all keep their length: where no-data is removed, gaps come last.
     The whole axis is brought into one chunk.
     """
+    asc, nodata = values.flag("sort", "asc", asc), _placed("sort", nodata)
     if values.is_list(data, axis):
         found, labels = values.listed(data), values.labels_of(data)
         positions = _ordered(found, asc, nodata)
         moved = None if labels is None else [labels[i] for i in positions]
         return values.labelled([found[i] for i in positions], moved)
     along = _along("sort", data, axis)
-    result = lazy.along(sorting.sort, data, along, asc=bool(asc), nodata=nodata)
+    result = lazy.along(sorting.sort, data, along, asc=asc, nodata=nodata)
     return _without_gaps(result) if axis is None and nodata is None and not lazy.is_lazy(result) else result
+
+
+def _placed(process: str, nodata: Any) -> bool | None:
+    """Where no-data is placed; the setting makes NaN mean null here too."""
+    return None if values.is_nodata(nodata) else values.flag(process, "nodata", nodata)
 
 
 def _ordered(elements: Sequence[Any], asc: bool, nodata: Any) -> list[int]:
@@ -120,13 +129,24 @@ def _rearranged(data: Any, order: Any, axis: int) -> Any:
         order = order.reshape([-1 if i == axis else 1 for i in range(data.ndim)])
         shape = tuple(order.shape[axis] if i == axis else n for i, n in enumerate(data.shape))
         order = (da if lazy.is_lazy(order) else np).broadcast_to(order, shape)
+    others = [n for i, n in enumerate(data.shape) if i != axis]
+    if order.ndim != data.ndim or [n for i, n in enumerate(order.shape) if i != axis] != others:
+        raise ProcessParameterInvalid(f"rearrange: positions of the shape {order.shape} do not fit {data.shape}")
     if not (lazy.is_lazy(data) or lazy.is_lazy(order)):
-        return sorting.rearrange(np.asarray(data), np.asarray(order), axis)
+        return _in_block(np.asarray(data), np.asarray(order), axis)
     rows = lazy.together(da.asarray(data), axis)
     chunks = tuple((order.shape[axis],) if i == axis else c for i, c in enumerate(rows.chunks))
     dtype = np.dtype(np.float64) if order.dtype.kind == "f" and rows.dtype.kind != "f" else rows.dtype
-    rearranged = functools.partial(sorting.rearrange, axis=axis)
-    return da.map_blocks(rearranged, rows, da.asarray(order).rechunk(chunks), dtype=dtype, chunks=chunks)
+    return da.map_blocks(
+        functools.partial(_in_block, axis=axis), rows, da.asarray(order).rechunk(chunks), dtype=dtype, chunks=chunks
+    )
+
+
+def _in_block(rows: np.ndarray, order: np.ndarray, axis: int) -> np.ndarray:
+    known = order[order == order]
+    if known.size and not 0 <= known.min() <= known.max() < rows.shape[axis]:
+        raise ProcessParameterInvalid(f"rearrange: some positions are none among {rows.shape[axis]} elements")
+    return sorting.rearrange(rows, order, axis)
 
 
 def _along(process: str, data: Any, axis: int | None, kinds: str = "biuf") -> int:

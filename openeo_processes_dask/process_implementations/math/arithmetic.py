@@ -6,7 +6,7 @@ import math
 import operator
 from typing import Any
 
-from openeo_processes_dask import values
+from openeo_processes_dask import lazy, values
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import MinMaxSwapped
 from openeo_processes_dask.kernels import arithmetic
@@ -42,7 +42,7 @@ def clip(x: Number, min: PlainNumber, max: PlainNumber) -> Number:
     MinMaxSwapped
         If the lower bound lies above the upper one.
     """
-    if values.is_number(min) and values.is_number(max) and min > max:
+    if values.is_number(min) and values.is_number(max) and lazy.plain(min) > lazy.plain(max):
         raise MinMaxSwapped(f"clip: the lower bound {min} lies above the upper bound {max}")
     return values.calculate(arithmetic.clip, _clip, x=x, min=min, max=max)
 

@@ -63,13 +63,14 @@ def _cumulated(
     kernel: Callable[..., Any], pair: Callable[[Any, Any], Any], data: Any, ignore_nodata: bool, axis: int | None
 ) -> Any:
     """Cumulate an array along an axis by `kernel`, or a list by combining two values at a time."""
+    ignore_nodata = values.flag(kernel.__name__, "ignore_nodata", ignore_nodata)
     if values.is_plain_array(data):
         data = values.listed(data)
     if isinstance(data, (list, tuple)):
         return _cumulated_list(kernel.__name__, pair, data, ignore_nodata)
     if not lazy.is_array(data) or data.dtype.kind not in "biuf":
         raise ProcessParameterInvalid(f"{kernel.__name__}: data must be an array of numbers, not {data!r}")
-    return lazy.along(kernel, data, values.axis_of(data, axis), skip=bool(ignore_nodata))
+    return lazy.along(kernel, data, values.axis_of(data, axis), skip=ignore_nodata)
 
 
 def _cumulated_list(

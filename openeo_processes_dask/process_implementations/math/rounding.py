@@ -8,7 +8,6 @@ from typing import Any
 
 from openeo_processes_dask import lazy, values
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.kernels import rounding
 from openeo_processes_dask.vocabulary import Integer, Number, Scaling, WholeNumber
 
@@ -51,10 +50,7 @@ def round_(x: Number, p: Integer = 0) -> Number:
     ProcessParameterInvalid
         If the number of digits is no whole number.
     """
-    p = lazy.native(p)
-    if not values.is_number(p) or p != p or math.isinf(p) or int(p) != p:
-        raise ProcessParameterInvalid(f"round: p must be a whole number, not {p!r}")
-    digits = int(p)
+    digits = values.whole_number("round", "p", p, None)
     return values.calculate(_Rounding(digits), functools.partial(_round, digits), x=x)
 
 

@@ -176,6 +176,8 @@ def variance(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = No
 
 _ANY_KIND = "biufmMUSO"
 
+MOST_INTERVALS = 10_000  # a result this many times as large as one value of each row is hardly meant
+
 
 class _OnBlock:
     """A condition on each value of a block; a class, so that it travels to workers and has a token."""
@@ -236,8 +238,11 @@ def _shares(probabilities: Any, q: Any) -> tuple[float, ...]:
     asked = lazy.native(given[0])
     if isinstance(asked, np.ndarray):
         asked = asked.tolist()
-    if values.is_number(asked) and asked == asked and asked >= 2 and int(asked) == asked:
-        return tuple(i / int(asked) for i in range(1, int(asked)))
+    if values.is_number(asked):
+        intervals = values.whole_number("quantiles", "the number of intervals", asked, least=2)
+        if intervals > MOST_INTERVALS:
+            raise ProcessParameterInvalid(f"quantiles: {asked} intervals are more than {MOST_INTERVALS}")
+        return tuple(i / intervals for i in range(1, intervals))
     if not isinstance(asked, (list, tuple)) or not all(values.is_number(p) and 0 <= p <= 1 for p in asked):
         raise ProcessParameterInvalid(
             f"quantiles: needs probabilities between 0 and 1, or a number of intervals from 2, not {asked!r}"
