@@ -149,7 +149,7 @@ def test_the_clients_registry_holds_every_process() -> None:
 
 def test_the_flat_namespace_imports_in_little_time() -> None:
     def seconds(modules: str) -> float:
-        code = f"import time; t = time.perf_counter(); import {modules}; print(time.perf_counter() - t)"
+        code = f"import time; t = time.process_time(); import {modules}; print(time.process_time() - t)"
         return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 
     libraries = seconds("dask.array, xarray, pandas, rasterio, pyproj")
