@@ -21,7 +21,7 @@ says; give each cluster its own. The address is not stored."""
 
 EXAMPLES = """\
 examples:
-  python -m benchmarks run                        times and tasks of everything, in a few minutes
+  python -m benchmarks run                        everything, in a few minutes
   python -m benchmarks run --bench ReduceDimension  suites whose names match, all else left out
   python -m benchmarks graph cubes                counts of tasks, without a cluster
   dask scheduler --port 8786 &  dask worker tcp://127.0.0.1:8786 &
@@ -67,7 +67,7 @@ def _job(asked: argparse.Namespace) -> int:
     from .doctor import doctor
 
     jobs: dict[str, Any] = {
-        "run": lambda: commands.run(asked.bench, not asked.bench, asked.all),
+        "run": lambda: commands.run(asked.bench, with_workflows=not asked.bench),
         "workflows": commands.workflows,
         "graph": lambda: commands.graph(asked.names),
         "doctor": doctor,
@@ -93,7 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--bench", action="append", default=[], metavar="REGEX", help="only suites that match, and no workflows"
     )
-    run.add_argument("--all", action="store_true", help="bytes moved, memory of workers and bytes of graphs too")
     _command(commands, "workflows", "the three workflows alone, from files to files")
     graph = _command(commands, "graph", "exact counts of tasks, edges and bytes of each suite's graph, no cluster")
     graph.add_argument("names", nargs="*", help="parts of the names of suites; all if none is given")

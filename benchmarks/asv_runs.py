@@ -24,6 +24,7 @@ PAGE = ROOT / ".asv" / "html" / "index.html"
 LOG = ROOT / ".asv" / "run.log"
 PROGRESS = re.compile(r"^\[\s*(\d+\.\d+)%\] \W*(.*?)(?:\s{2,}.*)?$")
 WIDE = {"COLUMNS": "160", "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}  # so that asv shortens no names
+SAMPLES = "(1,2,0.2)"  # at least, at most, and until so many seconds: asv by itself takes more
 PATIENCE = 10.0  # seconds until what does not end by itself is ended
 
 
@@ -66,7 +67,7 @@ def run(bench: Sequence[str], step: Step) -> list[str]:
     """
     _introduce_machine()
     chosen = [part for name in bench for part in ("--bench", name)]
-    status, output = _asv(["run", "--show-stderr", *chosen], step)
+    status, output = _asv(["run", "--show-stderr", "--attribute", f"repeat={SAMPLES}", *chosen], step)
     if status not in (0, 2):  # 2: some benchmarks failed, and the results of the others are kept
         raise AsvError(f"asv run ended with status {status}; its output is in {LOG}:\n{_tail(output)}")
     return _errors(output) or ["asv gives no reason"] * (status == 2)

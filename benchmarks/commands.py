@@ -32,11 +32,7 @@ COLUMNS = {
 }
 
 
-# What the main job measures of each suite, so that it ends within minutes; `--all` measures the other columns too.
-QUICK = (r"\.(time_build|time_compute|track_tasks|track_eager_tasks)\b",)
-
-
-def run(patterns: Sequence[str], with_workflows: bool, every_metric: bool = False) -> int:
+def run(patterns: Sequence[str], with_workflows: bool) -> int:
     """The main job: the three workflows on real pixels, all suites under asv, a table and a page."""
     began = time.time()
     commit, changed = asv_runs.commit()
@@ -50,7 +46,7 @@ def run(patterns: Sequence[str], with_workflows: bool, every_metric: bool = Fals
             say(f"picture: {_short(RESULTS / 'ndvi.png')}")
         heading("The suites, by asv")
         say(f"results are kept for commit {commit[:8]}" + (", though files differ from it" if changed else ""))
-        errors = _run_suites(patterns or (() if every_metric else QUICK), client)
+        errors = _run_suites(patterns, client)
         with progress("page") as step:
             page = asv_runs.publish(step)
         rows = asv_runs.results(target.tag(), began)
@@ -111,11 +107,10 @@ def _run_suites(patterns: Sequence[str], client: distributed.Client) -> list[str
     """Run them in asv's many processes, for which the inputs that most share are computed here, once."""
     shared = inputs.Held(client)
     shape, chunks = Suite.sizes[os.environ.get(target.SIZE, "default")]
-    held = [shared(synthetic(shape, chunks, seed=seed, salt=inputs.salt())) for seed in (0, 1)]
-    with progress("suites") as step:
-        errors = asv_runs.run(patterns, step)
-    del held
-    return errors
+    for seed in (0, 1):
+        shared(synthetic(shape, chunks, seed=seed, salt=inputs.salt()))
+    with progress("suites") as step, target.environment({inputs.HELD: " ".join(shared.cubes)}):
+        return asv_runs.run(patterns, step)
 
 
 def _counted(name: str, suite: type[Suite], case: tuple[object, ...]) -> tuple[str, ...]:
@@ -159,14 +154,14 @@ def _show_workflows(outcomes: Sequence[examples.Outcome]) -> None:
 
 
 def _show_suites(rows: Sequence[asv_runs.Row]) -> None:
-    def cell(row: asv_runs.Row, metric: str) -> str:
-        show = next(show for name, show in COLUMNS.values() if name == metric)
-        return "failed" if metric in row.failed else show(row.numbers.get(metric))
-
     measured = {metric for row in rows for metric in row.numbers}
-    columns = {title: metric for title, (metric, _) in COLUMNS.items() if metric in measured}
-    shown = [(row.suite, row.parameters, *(cell(row, metric) for metric in columns.values())) for row in rows]
-    table(("suite", "parameters", *columns), shown, left=2)
+    columns = {title: column for title, column in COLUMNS.items() if column[0] in measured}
+
+    def cells(row: asv_runs.Row) -> list[str]:
+        found = [("failed" if name in row.failed else show(row.numbers.get(name))) for name, show in columns.values()]
+        return [row.suite, row.parameters, *found]
+
+    table(("suite", "parameters", *columns), [cells(row) for row in rows], left=2)
 
 
 def _show_failures(rows: Sequence[asv_runs.Row], errors: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = ROOT / "examples" / "workflows"
 SCENES = "OPENEO_BENCHMARKS_SCENES"  # a folder that the workers see too
 SUFFIXES = {"ndvi_composite": ".tif", "monthly_ndvi": ".nc", "stac_to_grid": ".zarr"}
-PIXELS = {"default": (1024, 12), "smallest": (64, 6)}  # rows and columns, dates
+PIXELS = {"default": (1024, 12), "suites": (512, 12), "smallest": (64, 6)}  # rows and columns, dates
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def names() -> list[str]:
 
 
 def scene(size: str = "default") -> Scene:
-    """The scene on disk; it is written when it is first asked for."""
+    """The scene on disk; it is written when it is first asked for. Suites, which read it often, have a smaller one."""
     pixels, dates = PIXELS[size]
     folder = Path(os.environ.get(SCENES) or ROOT / ".asv" / "scenes")
     return sentinel2(folder / f"sentinel-2_{pixels}x{dates}", size=pixels, dates=dates)

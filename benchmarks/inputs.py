@@ -11,13 +11,13 @@ from typing import Any
 
 import dask
 import dask.array as da
+import dask.local
 import distributed
-import numpy as np
 import xarray as xr
 
 SALT = "OPENEO_BENCHMARKS_SALT"
+HELD = "OPENEO_BENCHMARKS_HELD"  # names of what the process that started this one holds until this one has ended
 TIMEOUT = 120.0  # seconds
-MOST_HELD = 4  # cubes; what is made of an input has another name each time, and would pile up
 
 Preparation = Callable[[xr.DataArray], xr.DataArray]
 
@@ -45,40 +45,40 @@ class Held:
 
     def __init__(self, client: distributed.Client):
         self.client = client
-        self.cubes: dict[str, tuple[xr.DataArray, xr.DataArray]] = {}
+        self.cubes: dict[str, xr.DataArray] = {}
 
     def __call__(self, cube: xr.DataArray) -> xr.DataArray:
-        name = cube.data.name
+        own = f"input-{uuid.uuid4().hex}"
+        if distributed.futures_of(cube):  # made of such blocks, and so a new one each time
+            return self._placed(self.client.persist(cube), own)
+        # What has a name of its own is held to the end. A client that releases a key and asks for it again at the
+        # same moment may find it cancelled, and the cluster's memory of a key may be on its way out: only what the
+        # process that started this one promises to hold is taken from there.
+        name = f"held-{salt()}-{cube.data.name}"
         if name not in self.cubes:
-            computed = self.client.persist(cube)
-            # What was computed is kept beside what was placed, or the next process would compute it again.
-            self.cubes[name] = computed, self._placed(computed, f"held-{salt()}-{name}")
-            if len(self.cubes) > MOST_HELD:
-                del self.cubes[next(iter(self.cubes))]
-        return self._placed(self.cubes[name][1], f"input-{uuid.uuid4().hex}")
+            shared = name in os.environ.get(HELD, "").split()
+            self.cubes[name] = self._adopted(cube, name) if shared else self._placed(self.client.persist(cube), name)
+        return self._placed(self.cubes[name], own)
+
+    def _adopted(self, cube: xr.DataArray, name: str) -> xr.DataArray:
+        """What the process that started this one holds under this name."""
+        keys = [(name, *key[1:]) for key in dask.core.flatten(cube.data.__dask_keys__())]
+        blocks: dict[Any, distributed.Future] = {key: distributed.Future(key, self.client) for key in keys}
+        return cube.copy(data=da.Array(blocks, name, cube.data.chunks, meta=cube.data._meta))
 
     def _placed(self, cube: xr.DataArray, name: str) -> xr.DataArray:
         """The same blocks under other keys, in equal shares of neighbours on the workers."""
         workers = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
         futures = {future.key: future for future in distributed.futures_of(cube)}
         keys = list(dask.core.flatten(cube.data.__dask_keys__()))
-        same = _itself()
         blocks: dict[Any, distributed.Future] = {}
         for number, worker in enumerate(workers):
             share = keys[number * len(keys) // len(workers) : (number + 1) * len(keys) // len(workers)]
-            graph = {(name, *key[1:]): (same, futures[key]) for key in share}
+            graph = {(name, *key[1:]): (dask.local.identity, futures[key]) for key in share}
             placed = self.client.get(graph, list(graph), workers=[worker], allow_other_workers=True, sync=False)
             blocks.update(zip(graph, placed, strict=True))
         distributed.wait(list(blocks.values()), timeout=TIMEOUT)
         return cube.copy(data=da.Array(blocks, name, cube.data.chunks, meta=cube.data._meta))
-
-
-def _itself() -> Callable[[Any], Any]:
-    # Inside a function, so that it is pickled with its code: remote workers do not have this package.
-    def itself(block: Any) -> Any:
-        return block
-
-    return itself
 
 
 def on_workers(collection: Any) -> da.Array:
@@ -101,10 +101,8 @@ def _arrays(collection: Any) -> list[da.Array]:
 
 
 def _corners(array: da.Array) -> da.Array:
-    def corner(block: Any) -> Any:
-        return block[(slice(0, 1),) * block.ndim].astype("float64")
-
+    # A function that workers can import: this package they do not have.
+    corner = operator.itemgetter((slice(0, 1),) * array.ndim)
     chunks = tuple((1,) * count for count in array.numblocks)
-    meta = np.empty((0,) * array.ndim)
     name = f"corner-{uuid.uuid4().hex}"  # new at each call, or a scheduler that still has the result would give it
-    return da.map_blocks(corner, array, dtype="float64", chunks=chunks, meta=meta, name=name)
+    return da.map_blocks(corner, array, dtype=array.dtype, chunks=chunks, meta=array._meta, name=name)

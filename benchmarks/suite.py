@@ -44,7 +44,7 @@ class Suite(ABC):
     params: ClassVar[Sequence[Any]] = ()
     param_names: ClassVar[Sequence[str]] = ()
     sizes: ClassVar[dict[str, Size]] = {
-        "default": Size((24, 4, 384, 384), (6, 4, 192, 192)),  # 57 MB in 16 chunks
+        "default": Size((24, 4, 256, 256), (6, 4, 128, 128)),  # 25 MB in 16 chunks
         "smallest": Size((6, 4, 32, 32), (3, 4, 16, 16)),
     }
 
@@ -52,7 +52,7 @@ class Suite(ABC):
     timeout = 120.0
     rounds = 1
     number = 1
-    repeat = (2, 3, 0.2)
+    repeat = (2, 4, 0.5)
     warmup_time = 0.0  # what runs before anything is timed is in `hold`
     method = 1  # raised whenever something is measured in another way, so that old numbers are not compared with new
 

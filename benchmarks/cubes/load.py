@@ -20,7 +20,7 @@ class _Loading(Suite):
     """Two bands of all dates of the scene."""
 
     def inputs(self) -> None:
-        self.scene = examples.scene(self.size)
+        self.scene = examples.scene("suites" if self.size == "default" else self.size)
 
     def expected(self) -> Any:
         return np.stack([[self.layer(f"{moment:%Y-%m-%d}", band) for band in BANDS] for moment in self.scene.moments])

@@ -32,7 +32,7 @@ class ResampleSpatialToAnotherCrs(Suite):
     """Another projection, bilinear: every block needs parts of its neighbours."""
 
     measures = (resample_spatial,)
-    sizes = {**Suite.sizes, "default": Size((4, 4, 384, 384), (1, 4, 192, 192))}  # 9 MB: warping takes its time
+    sizes = {**Suite.sizes, "default": Size((4, 4, 256, 256), (1, 4, 128, 128))}  # 4 MB: warping takes its time
 
     def build(self) -> xr.DataArray:
         return resample_spatial(self.cube, resolution=10, projection=3035, method="bilinear")

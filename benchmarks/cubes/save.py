@@ -22,7 +22,7 @@ class SaveResult(Suite):
     params = (["GTiff", "COG", "netCDF", "Zarr"],)
     param_names = ("format",)
     sizes = {
-        "default": Size((2, 4, 512, 512), (1, 4, 256, 256)),  # 8 MB in 8 chunks: compressing takes its time
+        "default": Size((2, 4, 256, 256), (1, 4, 128, 128)),  # 2 MB in 8 chunks: compressing takes its time
         "smallest": Size((2, 2, 32, 32), (1, 2, 16, 16)),
     }
 

@@ -15,7 +15,7 @@ class Workflows(Suite):
     param_names = ("workflow",)
 
     def inputs(self, workflow: str) -> None:
-        self.scene = examples.scene(self.size)
+        self.scene = examples.scene("suites" if self.size == "default" else self.size)
 
     def build(self, workflow: str) -> Any:
         return examples.lazy(workflow, self.scene)
