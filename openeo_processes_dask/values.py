@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import lazy
+from openeo_processes_dask import lazy, reducing
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Reduction
@@ -128,7 +128,7 @@ def reduced(
         if not (part.dtype.kind in kinds if hasattr(part, "dtype") else part is None or accepts(part)):
             what = f"an array of {part.dtype}" if hasattr(part, "dtype") else repr(part)
             raise ProcessParameterInvalid(f"{reduction.name}: data cannot hold {what}")
-    return lazy.native(lazy.reduce(reduction, data, axis, keepdims, ignore_nodata, **options))
+    return lazy.native(reducing.reduce(reduction, data, axis, keepdims, ignore_nodata, **options))
 
 
 def _reduced_list(
@@ -145,14 +145,14 @@ def _reduced_list(
             raise ProcessParameterInvalid(f"{reduction.name}: data cannot hold {value!r} ({type(value).__name__})")
     present = [value for value in data if not is_nodata(value)]
     if not present or (len(present) < len(data) and not ignore_nodata):
-        count = lazy.reduce(reduction, np.ones(1), 0, True, True, **options).size
+        count = reducing.reduce(reduction, np.ones(1), 0, True, True, **options).size
         return lazy.nothing() if reduction.results == 1 else [lazy.nothing()] * count
     try:
         if scalar is not None:
             return scalar(present)
     except OverflowError:  # integers beyond floating point
         pass
-    return lazy.reduce(reduction, as_array(present), 0, False, False, **options).tolist()
+    return reducing.reduce(reduction, as_array(present), 0, False, False, **options).tolist()
 
 
 def axis_of(data: Any, axis: int | None) -> int:

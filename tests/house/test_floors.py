@@ -21,6 +21,7 @@ FLOORS = [
         "graphs",
         "callbacks",
         "lazy",
+        "reducing",
         "values",
         "grids",
         "passages",

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import lazy, values
+from openeo_processes_dask import lazy, reducing, values
 from openeo_processes_dask.arguments import instant
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import (
@@ -108,7 +108,7 @@ def array_find(
     if isinstance(matches, list) and not any(lazy.is_array(match) for match in matches):
         found = [position for position, match in enumerate(matches) if match is True]
         return found[-1 if reverse else 0] if found else value if values.is_nodata(value) else None
-    return lazy.native(lazy.reduce(searching.FIND, matches, axis, keepdims, True, reverse=reverse))
+    return lazy.native(reducing.reduce(searching.FIND, matches, axis, keepdims, True, reverse=reverse))
 
 
 @declare("arrays", "reducer", scaling=Scaling.SHUFFLE, experimental=True)

@@ -1,0 +1,240 @@
+"""How a statistic meets an array: at once on numpy, as one task a block or a tree of tasks on dask."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from openeo_processes_dask import lazy
+from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.kernels.reduction import Kernel, Reduction, joined
+
+SPLIT_EVERY = 8  # so many partial results meet in one task of a tree
+
+
+def reduce(
+    reduction: Reduction,
+    data: Any,
+    axis: int | Sequence[int] | None,
+    keepdims: bool,
+    skip_missing: bool,
+    **options: Any,
+) -> Any:
+    """Reduce an array along an axis, or a list with arrays in it elementwise; None reduces all axes to one value.
+
+    Several results a row lie along the axis, or become the last axis if it is not kept.
+    """
+    if isinstance(data, (list, tuple)):
+        return _reduce_list(reduction, data, skip_missing, options)
+    if isinstance(data, xr.DataArray):
+        return _reduce_cube(reduction, lazy.gaps_as_nan(data), axis, keepdims, skip_missing, options)
+    axes = _axes(axis, data.ndim)
+    if not axes:
+        data, axes = data.reshape(1), [0]
+    if math.prod(data.shape[a] for a in axes) == 0:
+        return _of_nothing(reduction, data, axes, keepdims, skip_missing, options)
+    if len(axes) > 1 and not (isinstance(data, da.Array) and reduction.partial and not reduction.ordered):
+        flat, last = _flattened(data, axes)
+        result = reduce(reduction, flat, last, keepdims, skip_missing, **options)
+        return _restored(result, axes) if keepdims else result
+    if isinstance(data, da.Array):
+        return _reduce_dask(reduction, data, axes, keepdims, skip_missing, options)
+    return _reduced_block(reduction, axes[0], keepdims, skip_missing, options, data)
+
+
+def _axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
+    if axis is None:
+        return list(range(ndim))
+    return sorted(a % ndim for a in ([axis] if isinstance(axis, (int, np.integer)) else axis))
+
+
+def _flattened(data: Any, axes: list[int]) -> tuple[Any, int]:
+    """Several axes as one, the last, and its number."""
+    kept = [i for i in range(data.ndim) if i not in axes]
+    moved = data.transpose(*kept, *axes)
+    return moved.reshape((*(data.shape[i] for i in kept), math.prod(data.shape[i] for i in axes))), len(kept)
+
+
+def _restored(values: Any, axes: list[int]) -> Any:
+    """Results in the last axis go where the first of the reduced axes was; the others come back with length one."""
+    values = np.moveaxis(values, -1, axes[0])
+    for axis in axes[1:]:
+        values = values[(slice(None),) * axis + (None,)]
+    return values
+
+
+def _without_axes(values: Any, axes: Sequence[int], reduction: Reduction) -> Any:
+    """Without the reduced axes; the first is the last one then if it holds several results a row."""
+    for axis in sorted(axes, reverse=True)[: len(axes) - 1]:
+        values = values[(slice(None),) * axis + (0,)]
+    return values[(slice(None),) * axes[0] + (0,)] if reduction.results == 1 else np.moveaxis(values, axes[0], -1)
+
+
+def _of_nothing(
+    reduction: Reduction, data: Any, axes: list[int], keepdims: bool, skip_missing: bool, options: dict[str, Any]
+) -> Any:
+    """The results of rows without values."""
+    blank = np.zeros((1,) * data.ndim, data.dtype)
+    count = lazy.silent(reduction.whole, blank, axes[0], skip_missing, **options).shape[axes[0]]
+    dtype = reduction.dtype(data.dtype)
+    if isinstance(reduction.empty, float):
+        dtype = missing.float_of(dtype)
+    shape = tuple((count if i == axes[0] else 1) if i in axes else n for i, n in enumerate(data.shape))
+    chunks = tuple(shape[i] if i in axes else c for i, c in enumerate(getattr(data, "chunks", shape)))
+    lazily = isinstance(data, da.Array)
+    result = (
+        da.full(shape, reduction.empty, dtype=dtype, chunks=chunks)
+        if lazily
+        else np.full(shape, reduction.empty, dtype)
+    )
+    return result if keepdims else _without_axes(result, axes, reduction)
+
+
+def _reduce_cube(
+    reduction: Reduction,
+    cube: xr.DataArray,
+    axis: int | Sequence[int] | None,
+    keepdims: bool,
+    skip_missing: bool,
+    options: dict[str, Any],
+) -> Any:
+    """Reduce a cube; an axis that is kept, or holds several results a row, has no labels any more."""
+    values = reduce(reduction, cube.data, axis, keepdims, skip_missing, **options)
+    gone = [cube.dims[i] for i in _axes(axis, cube.ndim)]
+    if axis is None and not keepdims and not isinstance(values, da.Array):
+        return values
+    dims = list(cube.dims) if keepdims else [d for d in cube.dims if d not in gone]
+    if values.ndim > len(dims):
+        dims.append(gone[0])
+    coordinates = {name: c for name, c in cube.coords.items() if not set(gone) & set(c.dims)}
+    return xr.DataArray(values, dims=dims, coords=coordinates, attrs=cube.attrs, name=cube.name)
+
+
+def _reduce_list(reduction: Reduction, data: Sequence[Any], skip_missing: bool, options: dict[str, Any]) -> Any:
+    call = functools.partial(_reduce_values, reduction, skip_missing, options)
+    if any(isinstance(v, xr.DataArray) for v in data):
+        return lazy.on_cubes(call, list(map(lazy.gaps_as_nan, data)), [] if reduction.results == 1 else ["results"])
+    return call(*data)
+
+
+def _reduce_values(reduction: Reduction, skip_missing: bool, options: dict[str, Any], *data: Any) -> Any:
+    arrays = list(map(lazy.plain, data))
+    lazy.require_fit(arrays)
+    call = functools.partial(_stacked, reduction, skip_missing, options)
+    if not any(isinstance(v, da.Array) for v in arrays):
+        return call(*arrays)
+    if reduction.results == 1:
+        return da.core.elemwise(call, *arrays)
+    dtype = np.result_type(*arrays)
+    rows = da.broadcast_arrays(*(da.asarray(v).astype(dtype) for v in arrays))
+    return reduce(reduction, da.stack(rows), 0, False, skip_missing, **options)
+
+
+def _stacked(reduction: Reduction, skip_missing: bool, options: dict[str, Any], *arrays: Any) -> Any:
+    dtype, shape = np.result_type(*arrays), np.broadcast_shapes(*map(np.shape, arrays))
+    values = np.stack([np.broadcast_to(np.asarray(v, dtype), shape) for v in arrays])
+    return reduce(reduction, values, 0, False, skip_missing, **options)
+
+
+def _reduce_dask(
+    reduction: Reduction,
+    data: da.Array,
+    axes: list[int],
+    keepdims: bool,
+    skip_missing: bool,
+    options: dict[str, Any],
+) -> da.Array:
+    """Reduce a dask array: block by block where one holds the axis, or over a tree."""
+    if len(axes) == 1 and (data.numblocks[axes[0]] == 1 or reduction.partial is None):
+        run = functools.partial(_reduced_block, reduction, axes[0], keepdims, skip_missing, options)
+        return _rowwise(run, data, axes[0], keepdims)
+    dtype = reduction.dtype(data.dtype)
+    kept = keepdims or reduction.results != 1
+    result = da.reduction(
+        data,
+        chunk=functools.partial(_partial, reduction, skip_missing, options),
+        combine=functools.partial(_combine, reduction),
+        aggregate=functools.partial(_aggregate, reduction, dtype),
+        axis=tuple(axes),
+        keepdims=kept,
+        dtype=dtype,
+        meta=np.empty((0,) * (data.ndim if kept else data.ndim - len(axes)), dtype),
+        split_every=SPLIT_EVERY,
+        concatenate=False,
+        name=f"openeo-{reduction.name}",
+        output_size=reduction.results,
+    )
+    if reduction.results == 1:
+        return result
+    # dask takes it that each of the axes gets so many results, but they lie along the first
+    chunks = tuple((1,) if i in axes[1:] else c for i, c in enumerate(result.chunks))
+    result = da.Array(result.dask, result.name, chunks, meta=result._meta)
+    return result if keepdims else _without_axes(result, axes, reduction)
+
+
+def _reduced_block(
+    reduction: Reduction, axis: int, keepdims: bool, skip_missing: bool, options: dict[str, Any], block: np.ndarray
+) -> Any:
+    result = lazy.silent(reduction.whole, block, axis, skip_missing, **options)
+    return result if keepdims else _without_axes(result, [axis], reduction)
+
+
+def _rowwise(run: Kernel, data: da.Array, axis: int, keepdims: bool) -> da.Array:
+    """Run on blocks that hold whole rows, one of which is tried; an axis of results is kept, or comes last."""
+    sample = run(np.ones(tuple(n if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype))
+    data = lazy.together(data, axis)
+    kept = [i for i in range(data.ndim) if i != axis]
+    results: dict[int, int] = {}
+    if sample.ndim == data.ndim:
+        place = axis if keepdims else data.ndim - 1
+        kept.insert(place, data.ndim)
+        results = {data.ndim: sample.shape[place]}
+    return da.blockwise(
+        functools.partial(_on_only_block, run),
+        kept,
+        data,
+        range(data.ndim),
+        new_axes=results,
+        concatenate=False,
+        dtype=sample.dtype,
+        meta=np.empty((0,) * sample.ndim, sample.dtype),
+    )
+
+
+def _on_only_block(run: Kernel, blocks: list[np.ndarray]) -> Any:
+    """An axis that is contracted comes as the list of its blocks."""
+    return run(blocks[0])
+
+
+def _partial(
+    reduction: Reduction, skip: bool, options: dict[str, Any], block: np.ndarray, axis: Any, keepdims: bool
+) -> Any:
+    assert reduction.partial is not None
+    if len(axis) == 1:
+        return lazy.silent(reduction.partial, block, axis[0], skip, **options)
+    flat, last = _flattened(block, list(axis))
+    return tuple(_restored(part, list(axis)) for part in lazy.silent(reduction.partial, flat, last, skip, **options))
+
+
+def _combine(reduction: Reduction, parts: Any, axis: Any, keepdims: bool) -> Any:
+    assert reduction.merge is not None
+    return lazy.silent(reduction.merge, _flat(parts))
+
+
+def _aggregate(reduction: Reduction, target: np.dtype, parts: Any, axis: Any, keepdims: bool) -> Any:
+    assert reduction.final is not None
+    result = joined(lazy.silent(reduction.final, _combine(reduction, parts, axis, keepdims), target), axis[0])
+    return result if keepdims else np.squeeze(result, axis)
+
+
+def _flat(parts: Any) -> list[Any]:
+    """dask nests the parts in a list for each axis; a part itself is a tuple."""
+    if isinstance(parts, list):
+        return [part for inner in parts for part in _flat(inner)]
+    return [parts]
