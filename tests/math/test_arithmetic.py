@@ -169,7 +169,7 @@ def test_division_by_zero_follows_ieee_754() -> None:
 BAD = [True, "1", [1], {"a": 1}, object(), np.array(["a"]), np.array(["2020-01-01"], "datetime64[D]"), np.array([1j])]
 
 
-@pytest.mark.parametrize("bad", BAD, ids=repr)
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: "an object" if type(bad) is object else repr(bad))
 @pytest.mark.parametrize("name", [*OF_ONE, *OF_TWO, *BOUNDED])
 def test_what_is_no_number_is_refused_by_name(name: str, bad: Any) -> None:
     rest = BOUNDED.get(name, () if name in OF_ONE else (1,))
