@@ -8,7 +8,7 @@ GROUPS = --group test --group bench --group dev
 INSTALLED = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test check lint types asv-check lock clean
+.PHONY: help install bench test check lint types asv-check budgets lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,7 +21,7 @@ bench: $(INSTALLED)  ## run the main job: workflows and suites, ending in a tabl
 test: $(INSTALLED)  ## run the whole test suite
 	$(RUN) pytest $(ARGS)
 
-check: lint types asv-check test  ## all that must hold before a commit
+check: lint types asv-check budgets test  ## all that must hold before a commit
 
 lint: $(INSTALLED)  ## look for mistakes and untidy layout
 	$(RUN) ruff check
@@ -32,6 +32,9 @@ types: $(INSTALLED)  ## check the types
 
 asv-check: $(INSTALLED)  ## import every benchmark as asv does
 	$(RUN) asv check --python=same
+
+budgets: $(INSTALLED)  ## compare the counts of every graph with benchmarks/budgets.toml
+	$(RUN) benchmarks graph --check
 
 lock:  ## write constraints.txt anew from the newest releases that fit together
 	rm -rf $(VENV)-lock

@@ -69,7 +69,7 @@ def _job(asked: argparse.Namespace) -> int:
     jobs: dict[str, Any] = {
         "run": lambda: commands.run(asked.bench, with_workflows=not asked.bench),
         "workflows": commands.workflows,
-        "graph": lambda: commands.graph(asked.names),
+        "graph": lambda: commands.graph(asked.names, asked.check, asked.update),
         "doctor": doctor,
         "picture": lambda: commands.picture(asked.path),
     }
@@ -96,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "workflows", "the three workflows alone, from files to files")
     graph = _command(commands, "graph", "exact counts of tasks, edges and bytes of each suite's graph, no cluster")
     graph.add_argument("names", nargs="*", help="parts of the names of suites; all if none is given")
+    either = graph.add_mutually_exclusive_group()
+    either.add_argument("--check", action="store_true", help="say what differs from benchmarks/budgets.toml; then fail")
+    either.add_argument(
+        "--update", action="store_true", help="write benchmarks/budgets.toml anew, and say what changes"
+    )
     _command(commands, "doctor", "what is connected, and whether a number measured there would be valid")
     picture = _command(commands, "picture", "a picture of what the workflows made of the real scene")
     picture.add_argument("path", nargs="?", type=Path, default=Path("results/ndvi.png"), help="default: %(default)s")

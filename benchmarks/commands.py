@@ -14,7 +14,7 @@ from pathlib import Path
 
 import distributed
 
-from . import asv_runs, doctor, examples, inputs, metrics, pictures, target
+from . import asv_runs, budgets, doctor, examples, inputs, metrics, pictures, target
 from .scenes import Scene, synthetic
 from .suite import Suite, suites
 from .terminal import heading, number, progress, say, seconds, size, table
@@ -66,23 +66,45 @@ def workflows() -> int:
     return 0
 
 
-def graph(patterns: Sequence[str]) -> int:
-    """Exact counts of what each suite builds, without a cluster."""
+def graph(patterns: Sequence[str], check: bool = False, update: bool = False) -> int:
+    """Exact counts of what each suite builds, without a cluster; compare them with the budgets, or write those."""
     target.forget_address_as_scheduler()
     began = time.perf_counter()
-    rows = []
-    with metrics.run_locally(), progress("graphs") as step:
-        chosen = [
-            (name, suite)
-            for name, suite in suites().items()
-            if suite.lazy() and (not patterns or any(pattern in name for pattern in patterns))
-        ]
-        for done, (name, suite) in enumerate(chosen):
-            step(done / len(chosen), name)
-            rows += [_counted(name, suite, case) for case in suite.cases()]
-    table(("suite", "parameters", "tasks", "edges", "critical path", "graph"), rows, left=2)
-    say(f"\n{len(rows)} graphs in {time.perf_counter() - began:.1f} s; nothing was computed")
+    counted = _counted(patterns)
+    if not (check or update):
+        rows = [(case, *(number(counts[name]) for name in budgets.COUNTS)) for case, counts in counted.items()]
+        table(("case", *(name.replace("_", " ") for name in budgets.COUNTS)), rows)
+    written = budgets.read()
+    found = list(budgets.changes(counted, written, whole=not patterns)) if check or update else []
+    for change in found:
+        say(change.text)
+    if update:
+        kept = {case: counts for case, counts in written.items() if patterns and case not in counted}
+        budgets.write({**kept, **counted})
+    took = f"{len(counted)} graphs in {time.perf_counter() - began:.1f} s; no cluster, nothing run"
+    if check and found:
+        worse = sum(change.worse for change in found)
+        say(f"\n{took}; {len(found)} differ from {_short(budgets.BUDGETS)}, {worse} for the worse")
+        say(f"If that is meant: {budgets.REMEDY}")
+        return 1
+    say(f"\n{took}" + ("; all as written down" if check else f"; {len(found)} budgets changed" if update else ""))
     return 0
+
+
+def _counted(patterns: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The counts of each case whose suite's name contains one of the patterns, if there are any."""
+    chosen = [
+        (name, suite, case)
+        for name, suite in suites().items()
+        if suite.lazy() and (not patterns or any(pattern in name for pattern in patterns))
+        for case in suite.cases()
+    ]
+    counted = {}
+    with metrics.run_locally(), progress("graphs", lines=False) as step:
+        for done, (name, suite, case) in enumerate(chosen):
+            step(done / len(chosen), name)
+            counted[budgets.name(name, case)] = suite().counts(*case)
+    return counted
 
 
 def picture(path: Path) -> int:
@@ -111,12 +133,6 @@ def _run_suites(patterns: Sequence[str], client: distributed.Client) -> list[str
         shared(synthetic(shape, chunks, seed=seed, salt=inputs.salt()))
     with progress("suites") as step, target.environment({inputs.HELD: " ".join(shared.cubes)}):
         return asv_runs.run(patterns, step)
-
-
-def _counted(name: str, suite: type[Suite], case: tuple[object, ...]) -> tuple[str, ...]:
-    counts = suite().graph(*case)
-    exact = map(number, (counts.tasks, counts.edges, counts.critical_path))
-    return (name, ", ".join(map(str, case)), *exact, size(counts.bytes))
 
 
 def _scene() -> Scene:

@@ -28,10 +28,13 @@ MEASURES: dict[str, Measure] = {
     "critical_path": Measure("tasks", Trust.EXACT, "on the longest chain"),
     "width": Measure("tasks", Trust.EXACT, "that share the most crowded distance from the inputs"),
     "graph_bytes": Measure("bytes", Trust.EXACT, "of the pickle that goes to the scheduler"),
-    "largest_chunk": Measure("bytes", Trust.EXACT, "of the largest block of any array in the graph"),
     "eager_tasks": Measure("tasks", Trust.EXACT, "computed while the graph was built"),
     "bytes_read": Measure("bytes", Trust.EXACT, "that tasks have read of the inputs' blocks"),
     "output_bytes": Measure("bytes", Trust.EXACT, "of all that tasks have made"),
+    "largest_chunk": Measure(
+        "bytes", Trust.EXACT, "that a single task holds: the blocks that it reads, and what it makes"
+    ),
+    "kept_bytes": Measure("bytes", Trust.EXACT, "left in the workers' memory by a run that is over, beside its inputs"),
     "bytes_moved": Measure("bytes", Trust.NEAR, "between workers"),
     "bytes_spilled": Measure("bytes", Trust.NEAR, "written to disk because memory ran short"),
     "peak_worker_memory": Measure("bytes", Trust.NEAR, "of the process of the worker that had the most"),
@@ -39,6 +42,9 @@ MEASURES: dict[str, Measure] = {
     "submit_seconds": Measure("seconds", Trust.PLOTTED, "until the scheduler had the graph"),
     "first_task_seconds": Measure("seconds", Trust.PLOTTED, "from submission until the first task began"),
     "compute_seconds": Measure("seconds", Trust.PLOTTED, "from submission to the result"),
+    "cold_seconds": Measure(
+        "seconds", Trust.PLOTTED, "of the first run on these workers, with imports and compilation"
+    ),
     "cpu_seconds": Measure("seconds", Trust.PLOTTED, "of processor time that the tasks' threads took, summed"),
 }
 

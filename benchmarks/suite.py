@@ -164,6 +164,14 @@ class Suite(ABC):
         self.draw(*params)
         return metrics.graph_of(self.build(*params))
 
+    def counts(self, *params: Any) -> dict[str, int]:
+        """The exact counts by their names in `measures`, and what was computed in this process for them."""
+        self.draw(*params)
+        with metrics.Tally() as building:
+            built = self.build(*params)
+        graph = metrics.graph_of(built)
+        return {**graph.counts(), "eager_tasks": building.tasks}
+
     def work(self, *params: Any) -> None:
         """Compute what `hold` has built; a process that needs values at once does all of its work in `build`."""
         if self.small is None:

@@ -44,10 +44,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) 
 
 
 @contextlib.contextmanager
-def progress(label: str) -> Iterator[Step]:
-    """Show how far something has come: a bar on a terminal, else a line for each tenth."""
+def progress(label: str, lines: bool = True) -> Iterator[Step]:
+    """Show how far something has come: a bar on a terminal, else a line for each tenth, or none."""
     if not sys.stdout.isatty():
-        yield _lines(label)
+        yield _lines(label) if lines else lambda share, doing: None
         return
     columns = (
         rich.progress.TextColumn("{task.fields[label]}"),
