@@ -6,12 +6,14 @@ ARGS ?=
 RUN = $(VENV)/bin/python -m
 GROUPS = --group test --group bench --group dev
 INSTALLED = $(VENV)/.installed
+COMPOSE = docker compose --file .devcontainer/docker-compose.yml
+WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test check lint types asv-check budgets lock clean
+.PHONY: help install bench test check lint types asv-check budgets cluster-up cluster-test cluster-bench cluster-down lock clean
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 install: $(INSTALLED)  ## make the environment, or bring it up to date
 
@@ -36,11 +38,23 @@ asv-check: $(INSTALLED)  ## import every benchmark as asv does
 budgets: $(INSTALLED)  ## compare the counts of every graph with benchmarks/budgets.toml
 	$(RUN) benchmarks graph --check
 
+cluster-up:  ## start the mini-backend in containers, with WORKERS=4 for four workers
+	$(COMPOSE) up --detach --build --scale worker=$(WORKERS)
+
+cluster-test: $(INSTALLED)  ## build, start, use, break and remove a mini-backend of its own
+	$(RUN) pytest -p no:xdist --cluster tests/cluster $(ARGS)
+
+cluster-bench: cluster-up  ## run the main job on the mini-backend
+	docker exec $${DEVCONTAINER_NAME:-openeo-devcontainer} poetry run python -m benchmarks run $(ARGS)
+
+cluster-down:  ## remove the mini-backend, and leave its image
+	$(COMPOSE) down --volumes --remove-orphans
+
 lock:  ## write constraints.txt anew from the newest releases that fit together
 	rm -rf $(VENV)-lock
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)-lock/bin/python -m pip install --quiet --only-binary :all: --no-binary openeo-processes-dask . $(GROUPS)
+	$(VENV)-lock/bin/python -m pip install --quiet --only-binary :all: --no-binary openeo-processes-dask . $(GROUPS) --group notebooks
 	$(VENV)-lock/bin/python -m pip freeze --exclude openeo-processes-dask --exclude setuptools > $(VENV)-lock/pins
 	! grep -v -E '^[A-Za-z0-9._-]+==[^ @]+$$' $(VENV)-lock/pins
 	mv $(VENV)-lock/pins constraints.txt
