@@ -410,6 +410,34 @@ ElementCondition = Annotated[
         ("x", "index", "label"),
     ),
 ]
+_CURVE_PARAMETERS = _array(_NUMBER, minItems=1)
+LabeledNumbers = Annotated[
+    Any, Schema(_array(_NUMBER, subtype="labeled-array"), "Values with labels, which say where each was taken.")
+]
+CurveParameters = Annotated[Any, Schema(_CURVE_PARAMETERS, "Numbers, as many as the function has parameters.")]
+FittedFunction = Annotated[
+    Callback,
+    Schema(
+        _process({"x": _MAYBE_NUMBER, "parameters": _CURVE_PARAMETERS}, _NUMBER, context=False),
+        "A function of the label `x` and the array `parameters`.",
+        ("x", "parameters"),
+    ),
+]
+KnownFunction = Annotated[
+    Callback,
+    Schema(
+        _process({"x": _NUMBER, "parameters": _CURVE_PARAMETERS}, _NUMBER, context=False),
+        "A function of the label `x` and the array `parameters`.",
+        ("x", "parameters"),
+    ),
+]
+PredictedLabels = Annotated[
+    Any,
+    Schema(
+        [_NULL, _array({"anyOf": [_NUMBER, _DATE, _DATE_TIME]}, uniqueItems=True)],
+        "The labels, numbers or dates, to predict values for.",
+    ),
+]
 MetadataFilter = Annotated[
     Mapping[str, Callback] | None,
     Schema(

@@ -3,6 +3,7 @@
 from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal, aggregate_temporal_period
 from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
 from openeo_processes_dask.process_implementations.cubes.climatology import anomaly, climatological_normal
+from openeo_processes_dask.process_implementations.cubes.curves import fit_curve, predict_curve
 from openeo_processes_dask.process_implementations.cubes.dimensions import (
     add_dimension,
     create_data_cube,
@@ -50,6 +51,7 @@ __all__ = [
     "filter_labels",
     "filter_spatial",
     "filter_temporal",
+    "fit_curve",
     "flatten_dimensions",
     "load_collection",
     "load_stac",
@@ -57,6 +59,7 @@ __all__ = [
     "mask_polygon",
     "merge_cubes",
     "ndvi",
+    "predict_curve",
     "reduce_dimension",
     "reduce_spatial",
     "rename_dimension",
