@@ -33,10 +33,10 @@ class Design(NamedTuple):
 
 def design(model: Model, x: np.ndarray, count: int) -> Design | None:
     """The parts of a linear model of so many parameters; None where it is not finite or its columns depend."""
-    unit = np.eye(count)
-    zero = [np.zeros(1)] * count
-    offset = _evaluated(model, x, zero, 1)[0]
-    columns = np.stack([_evaluated(model, x, [np.atleast_1d(v) for v in row], 1)[0] - offset for row in unit], 1)
+    # One row without parameters, and one for each of them: the model is asked but once.
+    rows = np.vstack([np.zeros(count), np.eye(count)])
+    offset, *made = _evaluated(model, x, [column[:, None] for column in rows.T], count + 1)
+    columns = np.stack(made, axis=1) - offset[:, None]
     if len(x) < count or not (np.isfinite(columns).all() and np.isfinite(offset).all()):
         return None
     lengths = np.linalg.norm(columns, axis=0)

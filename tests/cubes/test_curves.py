@@ -265,7 +265,7 @@ def test_gapped_rows_are_solved_as_each_by_itself(seed: int, length: int, count:
     columns = np.stack([((x - 1.65e9) / 1e8) ** power for power in range(count)], axis=1)
     rows = rng.normal(size=(20, length))
     held = rng.random(rows.shape) < rng.uniform(0.2, 1)
-    parts = fitting.design(lambda _, p: columns @ np.array([value[0] for value in p]), x, count)
+    parts = fitting.design(lambda _, p: np.concatenate(p, axis=1) @ columns.T, x, count)
     made = fitting.linear(rows, held, parts, count)
     for row, which, found in zip(rows, held, made, strict=True):
         if np.isnan(found).any():

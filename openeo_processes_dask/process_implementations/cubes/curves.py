@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dask.array as da
@@ -196,40 +196,44 @@ def _fitted_cube(
 
 def _on_rows(expression: Expression, guess: tuple[float, ...], times: np.ndarray, skip: bool) -> Any:
     """A kernel that fits all rows of a block along an axis."""
-    lazy.silent(_model(expression), times[:1], [np.array([g]) for g in guess])  # what is wrong shows here
-    return functools.partial(
-        _fitted, expression=expression, guess=guess, times=times, skip=skip, is_linear=linear(expression)
-    )
+    model, count = _model(expression), len(guess)
+    lazy.silent(model, times[:1], [np.array([g]) for g in guess])  # what is wrong with it shows here
+    if linear(expression):
+        parts = lazy.silent(fitting.design, model, times, count)
+        rows = functools.partial(fitting.linear, parts=parts, count=count)
+        return functools.partial(_fitted, fit=rows, count=count, most=fitting.TILE // max(len(times), 1), skip=skip)
+    rows = functools.partial(_nonlinear, expression=expression, times=times, guess=guess)
+    most = fitting.TILE // max(len(times) * count, 1)
+    return functools.partial(_fitted, fit=rows, count=count, most=most, skip=skip)
 
 
 def _fitted(
     block: np.ndarray,
     axis: int,
     *,
-    expression: Expression,
-    guess: tuple[float, ...],
-    times: np.ndarray,
+    fit: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    count: int,
+    most: int,
     skip: bool,
-    is_linear: bool,
 ) -> np.ndarray:
-    model, count = _model(expression), len(guess)
+    """The parameters of all rows of a block, some rows at a time."""
     moved = np.moveaxis(block, axis, -1)
     rows = moved.reshape(math.prod(moved.shape[:-1]), moved.shape[-1])
     out = np.empty((len(rows), count))
-    parts = fitting.design(model, times, count) if is_linear else None
-    most = max(fitting.TILE // (max(len(times), 1) * (1 if is_linear else count)), 1)
-    for start in range(0, len(rows), most):
-        tile = missing.as_float(rows[start : start + most]).astype(np.float64)
+    for start in range(0, len(rows), max(most, 1)):
+        tile = missing.as_float(rows[start : start + max(most, 1)]).astype(np.float64)
         held = ~np.isnan(tile)
-        made = (
-            fitting.linear(tile, held, parts, count)
-            if is_linear
-            else fitting.nonlinear(tile, held, model, times, guess)
-        )
+        made = fit(tile, held)
         lost = ~np.isfinite(made).all(axis=1) | (False if skip else ~held.all(axis=1))
         made[lost] = np.nan
-        out[start : start + most] = made
+        out[start : start + max(most, 1)] = made
     return np.moveaxis(out.reshape(*moved.shape[:-1], count), -1, axis)
+
+
+def _nonlinear(
+    rows: np.ndarray, held: np.ndarray, *, expression: Expression, times: np.ndarray, guess: tuple[float, ...]
+) -> np.ndarray:
+    return fitting.nonlinear(rows, held, _model(expression), times, guess)
 
 
 def _model(expression: Expression) -> fitting.Model:
