@@ -10,7 +10,7 @@ COMPOSE = docker compose --file .devcontainer/docker-compose.yml
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test check lint types asv-check budgets cluster-up cluster-test cluster-bench cluster-down lock clean
+.PHONY: help install bench test suite check lint types asv-check budgets cluster-up cluster-test cluster-bench cluster-down lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,11 @@ bench: $(INSTALLED)  ## run the main job: workflows and suites, ending in a tabl
 
 test: $(INSTALLED)  ## run the whole test suite
 	$(RUN) pytest $(ARGS)
+
+suite: $(INSTALLED)  ## run the official test suite's dask runner, in an environment of its own
+	$(PYTHON) -m venv $(VENV)-suite
+	$(VENV)-suite/bin/python -m pip install --quiet --constraint constraints.txt . openeo-test-suite
+	OPENEO_TEST_SUITE=$(abspath $(VENV)-suite)/bin/python $(RUN) pytest -s tests/spec/test_official_suite.py $(ARGS)
 
 check: lint types asv-check budgets test  ## all that must hold before a commit
 

@@ -52,7 +52,7 @@ def trace(callback: Any, *names: str, context: Any = None) -> Expression:
         return _single(process.function, list(process.parameters), names).bind(context=context)
     if not callable(callback):
         raise ProcessParameterInvalid(f"a child process is needed, not {callback!r}")
-    if not _speaks_openeo(callback):
+    if not speaks_openeo(callback):
         return _foreign(callback, names).bind(context=context)
     symbols = [Symbol(name) for name in names]
     positions = {name: i for i, name in enumerate(names)}
@@ -86,7 +86,7 @@ def process(function: Callable[..., Any]) -> Callable[..., Any]:
                 )
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("process %s with %s", known.id, {k: repr(v)[:80] for k, v in arguments.items()})
-        if declared(function):
+        if named and declared(function):  # else there is nothing of a parent that a child process could use
             arguments |= _children(known, arguments, named)
         if symbolic(forwarded) or symbolic(arguments):
             return Symbol(
@@ -112,7 +112,7 @@ def _traced_inside(
 ) -> Expression | Closure:
     """A nested child process; the symbols of its parent are captured."""
     outer = {name: value for name, value in named.items() if name not in (*names, "context")}
-    if not _speaks_openeo(callback):
+    if not speaks_openeo(callback):
         return trace(callback, *names)
     symbols = [Symbol(name) for name in names]
     placeholders = {name: Symbol(name) if symbolic(value) else value for name, value in outer.items()}
@@ -147,7 +147,7 @@ def _foreign(function: Callable[..., Any], names: Sequence[str]) -> Expression:
     return Expression((Node(function, arguments),), Ref(0))
 
 
-def _speaks_openeo(callback: Callable[..., Any]) -> bool:
+def speaks_openeo(callback: Callable[..., Any]) -> bool:
     """Whether a callable takes the parameters that the public parser's child processes take."""
     inner = callback
     while isinstance(inner, functools.partial):

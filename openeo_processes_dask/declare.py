@@ -22,6 +22,7 @@ class Process:
     categories: tuple[str, ...]
     scaling: Scaling
     experimental: bool = False
+    keeps_labels: bool = False
 
     @functools.cached_property
     def signature(self) -> inspect.Signature:
@@ -59,10 +60,13 @@ DECLARED: dict[str, Process] = {}
 _BY_FUNCTION: dict[Callable[..., Any], Process] = {}
 
 
-def declare(*categories: str, scaling: Scaling, experimental: bool = False) -> Callable[[Function], Function]:
+def declare(
+    *categories: str, scaling: Scaling, experimental: bool = False, keeps_labels: bool = False
+) -> Callable[[Function], Function]:
     """Register a function as the openEO process of its name, without trailing underscores.
 
-    Parameters left of the `*` are the process's own; parameters right of it belong to the engine.
+    Parameters left of the `*` are the process's own; parameters right of it belong to the engine. `keeps_labels` says
+    that the elements of an array stay where they are, as they do in everything that is computed value by value.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def declare(*categories: str, scaling: Scaling, experimental: bool = False) -> C
     """
 
     def register(function: Function) -> Function:
-        process = Process(function.__name__.strip("_"), function, categories, scaling, experimental)
+        process = Process(function.__name__.strip("_"), function, categories, scaling, experimental, keeps_labels)
         if process.id in DECLARED:
             first = DECLARED[process.id].function
             raise TypeError(

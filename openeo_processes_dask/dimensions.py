@@ -142,16 +142,15 @@ def require_temporal(cube: xr.DataArray, dimension: str | None = None) -> str:
 
 
 def labels(cube: xr.DataArray, dimension: str) -> list[Any]:
-    """The labels of a dimension; where there are none, they count up from zero."""
-    if dimension in cube.coords:
-        return list(cube.coords[dimension].values.tolist())
-    return list(range(cube.sizes[dimension]))
+    """The labels of a dimension, instants as texts in UTC; where there are none, they count up from zero."""
+    if dimension not in cube.coords:
+        return list(range(cube.sizes[dimension]))
+    values = cube.coords[dimension].values
+    return list(map(_written, values)) if values.dtype.kind == "M" else list(values.tolist())
 
 
 def json_labels(cube: xr.DataArray, dimension: str) -> list[Any]:
     """The labels of a dimension as JSON has them: instants as texts in UTC, geometries as WKT."""
-    if dimension in cube.coords and cube.coords[dimension].dtype.kind == "M":
-        return [_written(moment) for moment in cube.coords[dimension].values]
     return [getattr(label, "wkt", label) for label in labels(cube, dimension)]
 
 

@@ -108,10 +108,35 @@ class Expression:
         results: dict[int, Any] = {}
         for index, node in enumerate(self.nodes):
             arguments = {name: resolve(value, results, known) for name, value in node.arguments.items()}
-            results[index] = node.run(arguments, engine)
+            results[index] = node.run(arguments, self._told(index, engine))
             for finished in self._last_uses.get(index, ()):
                 del results[finished]
         return resolve(self.result, results, known)
+
+    def _told(self, index: int, engine: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a node may be told: of the axis if its values lie along it, of the labels if they still have these."""
+        if not engine:
+            return engine
+        along, labelled = self._inputs[index]
+        if along and labelled:
+            return engine
+        return {name: value for name, value in engine.items() if name != "dim_labels"} if along else {}
+
+    @functools.cached_property
+    def _inputs(self) -> list[tuple[bool, bool]]:
+        """For each node: whether its values come with the call, and whether they have the labels of the dimension."""
+        inputs: list[tuple[bool, bool]] = []
+        results: list[tuple[bool, bool]] = []
+        for node in self.nodes:
+            used = [
+                results[r.index] if isinstance(r, Ref) else (r.name not in self.bound,) * 2
+                for r in references(list(node.arguments.values()))
+            ]
+            inputs.append((any(along for along, _ in used), any(labelled for _, labelled in used)))
+            process = declared(node.function)
+            keeps = process is not None and (process.keeps_labels or not process.engine)
+            results.append((inputs[-1][0], inputs[-1][1] and keeps))
+        return inputs
 
     def bind(self, **values: Any) -> Expression:
         """The same program with more parameters known."""

@@ -27,6 +27,8 @@ from openeo_processes_dask.process_implementations.arrays import (
     first,
     last,
 )
+from openeo_processes_dask.process_implementations.cubes import apply_dimension, reduce_dimension
+from tests.cubes.cases import child, given, node, of
 from tests.laziness import nothing_computed
 
 BLOCK = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
@@ -180,3 +182,54 @@ def test_values_are_found_element_by_element_in_lists_of_arrays() -> None:
     x, y = np.array([1, 2]), np.array([3, 1])
     assert array_contains([x, y], 1).tolist() == [True, True]
     assert array_find([x, y], 1).tolist() == [0, 1]
+
+
+DATES = np.datetime64("2020-01-01", "ns") + np.arange(4) * np.timedelta64(12, "h")
+OVER_TIME = xr.DataArray(np.arange(8.0).reshape(4, 2), dims=("t", "x"), coords={"t": DATES})
+
+
+@pytest.mark.parametrize("lazily", [False, True])
+@pytest.mark.parametrize(
+    ("label", "position"),
+    [("2020-01-01", 0), ("2020-01-02T00:00:00Z", 2), ("2020-01-01T13:00:00+01:00", 1), ("2020-01-02", 2)],
+)
+def test_a_child_process_over_time_asks_for_dates(lazily: bool, label: str, position: int) -> None:
+    cube = OVER_TIME.chunk({"t": 2, "x": 1}) if lazily else OVER_TIME
+    element = child(e=node("array_element", data=given("data"), label=label))
+    np.testing.assert_array_equal(reduce_dimension(cube, element, "t"), OVER_TIME.isel(t=position))
+    found = child(e=node("array_find_label", data=given("data"), label=label))
+    assert (reduce_dimension(cube, found, "t") == position).all()
+    assert array_element(OVER_TIME.isel(x=0), label=label) == 2 * position
+
+
+def test_labels_of_dates_are_texts_in_a_child_process() -> None:
+    labels = apply_dimension(OVER_TIME, child(a=node("array_labels", data=given("data"))), "t")
+    assert labels.values[:, 0].tolist() == [f"2020-01-0{d}T{h:02}:00:00Z" for d in (1, 2) for h in (0, 12)]
+    condition = child(e=node("eq", x=given("label"), y="2020-01-02T00:00:00Z"))
+    kept = apply_dimension(OVER_TIME, child(f=node("array_filter", data=given("data"), condition=condition)), "t")
+    assert kept.values.tolist() == [[4, 5]]
+
+
+def test_an_array_of_another_origin_has_an_axis_and_labels_of_its_own() -> None:
+    weights = np.array([10.0, 20.0])
+    weighted = child(
+        w=node("array_element", data=given("context"), index=1),
+        m=node("sum", data=given("data")),
+        p=node("multiply", x=of("m"), y=of("w")),
+    )
+    for axis in ("t", "x"):
+        got = reduce_dimension(OVER_TIME, weighted, axis, context=weights)
+        np.testing.assert_array_equal(got, OVER_TIME.sum(axis) * 20)
+    longer = child(
+        a=node("array_append", data=given("data"), value=7),
+        e=node("array_element", data=of("a"), label="2020-01-02"),
+    )
+    with pytest.raises(ArrayNotLabeled):
+        reduce_dimension(OVER_TIME, longer, "t")
+    doubled = child(
+        a=node("add", x=given("data"), y=given("data")),
+        m=node("mean", data=of("a")),
+        d=node("subtract", x=of("a"), y=of("m")),
+        e=node("array_element", data=of("d"), label="2020-01-02"),
+    )
+    np.testing.assert_array_equal(reduce_dimension(OVER_TIME, doubled, "t"), [2, 2])

@@ -78,9 +78,9 @@ def cube(document: dict[str, Any]) -> xr.DataArray:
 
 
 def _labels(dimension: dict[str, Any]) -> Any:
-    if dimension["type"] == "temporal" and all(len(value) > 10 for value in dimension["values"]):
+    if dimension["type"] == "temporal" and all("T" in value for value in dimension["values"]):
         return np.array([value.removesuffix("Z") for value in dimension["values"]], "datetime64[ns]")
-    return dimension["values"]
+    return np.array(dimension["values"], object if len({*map(type, dimension["values"])}) > 1 else None)
 
 
 def numbers(nested: Any) -> np.ndarray:

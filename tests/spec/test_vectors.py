@@ -18,7 +18,7 @@ from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.exceptions import OpenEOException
 from openeo_processes_dask.execution import execute
 from tests.laziness import nothing_computed
-from tests.spec import decoding, official
+from tests.spec import decoding, mended, official
 
 pytestmark = official.needed
 
@@ -48,7 +48,7 @@ DISAGREED = {
     ("apply_dimension", 1): "takes no-data for the lowest value of (192, 216, no-data), where quantiles ignores it",
     **dict.fromkeys(
         [("array_filter", index) for index in (3, 4, 5)],
-        "gives a parameter process where it is called condition, as others that are in the errata",
+        "gives a parameter process where it is called condition, as others that are in the errata; mended.py mends it",
     ),
 }
 
@@ -140,6 +140,21 @@ def executed(case: Case, values: dict[str, Any]) -> Any:
     arguments = {name: graphs.get(name, {"from_parameter": name}) for name in values}
     node = {"process_id": case.process, "arguments": arguments, "result": True}
     return execute({"node": node}, {name: v for name, v in values.items() if name not in graphs})
+
+
+MENDED = [case for key in mended.SLIPS if (case := Case(key[0], mended.vector(key))).process in DECLARED]
+
+
+@pytest.mark.parametrize("case", MENDED, ids=repr)
+def test_mended(case: Case) -> None:
+    holds(case, lambda: DECLARED[case.process].function(**case.arguments))
+    holds(case, lambda: executed(case, case.arguments))
+    arguments = {name: chunked(value) for name, value in case.arguments.items()}
+    holds(case, lambda: executed(case, arguments))
+
+
+def test_only_vectors_that_are_wrong_are_mended() -> None:
+    assert set(mended.SLIPS) <= {*official.errata(), *DISAGREED}
 
 
 @parametrized(ON_CUBES)

@@ -10,7 +10,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import lazy, reducing, values
+from openeo_processes_dask import dimensions, lazy, reducing, values
 from openeo_processes_dask.arguments import instant
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import (
@@ -194,22 +194,24 @@ def _labels(data: Any, axis: int, dim_labels: Sequence[Any] | None) -> list[Any]
     if dim_labels is not None:
         return list(dim_labels)
     if isinstance(data, xr.DataArray) and data.dims[axis] in data.coords:
-        return list(data.coords[data.dims[axis]].values)
+        return dimensions.labels(data, str(data.dims[axis]))
     raise ArrayNotLabeled("array_element: the array has no labels, ask by index")
 
 
 def _position(labels: Sequence[Any], label: Any) -> int:
-    """Where a label is; numbers equal numbers and texts texts, and a date equals an instant. -1 if nowhere."""
-    label = lazy.native(label)
-    for position, known in enumerate(labels):
-        known = lazy.native(known)
-        dated = isinstance(known, (np.datetime64, datetime.datetime))
-        if _instant(known) == _instant(label) if dated else values.same_label(known, label):
+    """Where a label is, -1 if nowhere: numbers equal numbers and texts texts; a date is also found by its instant."""
+    label, known = lazy.native(label), list(map(lazy.native, labels))
+    for position, one in enumerate(known):
+        if values.same_label(one, label):
             return position
-    return -1
+    moment = _instant(label)
+    return next((i for i, one in enumerate(known) if moment is not None and _instant(one) == moment), -1)
 
 
 def _instant(label: Any) -> Any:
+    """What a text or a date means in time; None if nothing."""
+    if not isinstance(label, (str, np.datetime64, datetime.date)):
+        return None
     try:
         return instant(label)
     except ProcessParameterInvalid:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from openeo_processes_dask import callbacks, lazy, values
+from openeo_processes_dask.arguments import instant
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.expressions import Expression, Parameter, references
@@ -24,7 +25,7 @@ from openeo_processes_dask.vocabulary import (
 )
 
 
-@declare("arrays", scaling=Scaling.BLOCKWISE)
+@declare("arrays", scaling=Scaling.BLOCKWISE, keeps_labels=True)
 def array_apply(
     data: Values,
     process: ElementProcess,
@@ -75,7 +76,7 @@ def array_filter(
     return _taken(data, [i for i, each in enumerate(held) if each is True], along)
 
 
-@declare("arrays", "math", "math > interpolation", scaling=Scaling.SHUFFLE)
+@declare("arrays", "math", "math > interpolation", scaling=Scaling.SHUFFLE, keeps_labels=True)
 def array_interpolate_linear(
     data: Numbers, *, axis: int | None = None, dim_labels: Sequence[Any] | None = None
 ) -> Numbers:
@@ -98,7 +99,7 @@ def array_interpolate_linear(
 
 def _traced(process: Any, context: Any) -> Expression:
     """A child process of an element; a plain function gets nothing but the element."""
-    knows_more = isinstance(process, (Mapping, Expression)) or (callable(process) and callbacks._speaks_openeo(process))
+    knows_more = isinstance(process, (Mapping, Expression)) or (callable(process) and callbacks.speaks_openeo(process))
     names = ("x", "index", "label") if knows_more else ("x",)
     return callbacks.trace(process, *names, context=context)
 
@@ -153,17 +154,25 @@ def _positions(labels: Sequence[Any] | None) -> tuple[float, ...] | None:
     """How far along the axis elements lie by their labels; None if labels do not tell."""
     if labels is None or len(labels) < 2:
         return None
-    found = np.asarray(labels)
+    found = _instants(labels) if all(isinstance(label, str) for label in labels) else np.asarray(labels)
     if found.dtype.kind == "O" and all(values.is_number(label) for label in labels):
         found = found.astype(np.float64)
     if found.dtype.kind == "M":
-        found = found.astype("datetime64[ns]").astype(np.int64)
+        found = found.astype("datetime64[us]").astype(np.int64)
     if found.dtype.kind not in "iuf":
         return None
     steps = np.diff(found - found[0] if found.dtype.kind == "i" else found.astype(np.float64))
     if not ((steps > 0).all() or (steps < 0).all()):
         return None
     return tuple(np.concatenate([[0.0], np.cumsum(steps, dtype=np.float64)]).tolist())
+
+
+def _instants(labels: Sequence[str]) -> np.ndarray:
+    """Texts that are dates as such; else as they are."""
+    try:
+        return np.array([instant(label) for label in labels], "datetime64[us]")
+    except ProcessParameterInvalid:
+        return np.asarray(labels, object)
 
 
 def _interpolated(elements: Sequence[Any], positions: Sequence[float] | None) -> list[Any]:

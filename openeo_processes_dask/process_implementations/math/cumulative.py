@@ -15,7 +15,7 @@ from openeo_processes_dask.kernels import cumulative
 from openeo_processes_dask.vocabulary import Flag, Numbers, Scaling
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True)
+@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
 def cummax(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Largest value so far.
 
@@ -24,7 +24,7 @@ def cummax(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None
     return _cumulated(cumulative.cummax, _larger, data, ignore_nodata, axis)
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True)
+@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
 def cummin(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Smallest value so far.
 
@@ -33,7 +33,7 @@ def cummin(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None
     return _cumulated(cumulative.cummin, _smaller, data, ignore_nodata, axis)
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True)
+@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
 def cumproduct(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Product so far.
 
@@ -42,7 +42,7 @@ def cumproduct(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = 
     return _cumulated(cumulative.cumproduct, operator.mul, data, ignore_nodata, axis)
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True)
+@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
 def cumsum(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Sum so far.
 
