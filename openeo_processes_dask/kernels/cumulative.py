@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from openeo_processes_dask.kernels import compiled
 from openeo_processes_dask.kernels.missing import gaps_as, wide_of
 from openeo_processes_dask.kernels.tiling import mapped
 
@@ -12,6 +13,8 @@ def cumsum(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     """Running sums, in float64 or integers of 64 bits."""
     if block.dtype.kind != "f":
         return _within(np.cumsum(block, axis, wide_of(block.dtype)), np.cumsum(block, axis, np.float64))
+    if compiled.usable(block):
+        return compiled.mapped("running_sums", block, axis, skip)
     return _running(np.add, block, 0, axis, skip)
 
 
@@ -19,6 +22,8 @@ def cumproduct(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     """Running products, in float64 or integers of 64 bits."""
     if block.dtype.kind != "f":
         return _within(np.cumprod(block, axis, wide_of(block.dtype)), np.cumprod(block, axis, np.float64))
+    if compiled.usable(block):
+        return compiled.mapped("running_products", block, axis, skip)
     return _running(np.multiply, block, 1, axis, skip)
 
 
@@ -47,6 +52,9 @@ def _running(ufunc: np.ufunc, block: np.ndarray, neutral: int, axis: int, skip: 
 def _extreme(ufunc: np.ufunc, block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     if block.dtype.kind != "f":
         return ufunc.accumulate(block, axis)
+    if compiled.usable(block):
+        sign = block.dtype.type(1 if ufunc is np.fmax else -1)
+        return compiled.mapped("running_extremes", block, axis, skip, sign)
     result = ufunc.accumulate(block, axis)
     gap = np.isnan(block)
     result[gap if skip else np.logical_or.accumulate(gap, axis)] = np.nan

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from openeo_processes_dask.kernels import compiled
 from openeo_processes_dask.kernels.tiling import mapped
 
 
@@ -17,6 +18,8 @@ def linear(block: np.ndarray, axis: int, positions: Sequence[float] | None = Non
     if block.dtype.kind != "f":
         return block
     x = np.arange(block.shape[axis], dtype=np.float64) if positions is None else np.asarray(positions, np.float64)
+    if compiled.usable(block):
+        return compiled.mapped("linear", block, axis, x)
 
     def fill(tile: np.ndarray, out: np.ndarray) -> None:
         value, place = np.full(tile.shape[1], np.nan, tile.dtype), np.full(tile.shape[1], np.nan)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from openeo_processes_dask.kernels import compiled
 from openeo_processes_dask.kernels.missing import is_true, same
 from openeo_processes_dask.kernels.reduction import Reduction, combined, folded
 from openeo_processes_dask.kernels.tiling import tiled
@@ -18,16 +19,25 @@ def element(block: np.ndarray, index: int, axis: int) -> np.ndarray:
     return block[(slice(None),) * axis + (slice(index, index + 1),)]
 
 
-@tiled
 def _first(block: np.ndarray, axis: int, skip: bool) -> Part:
     """The first value that is no gap, a gap where there is none."""
-    return (_filled(block, axis, range(block.shape[axis])),)
+    return _found(block, axis, skip, step=1)
+
+
+def _last(block: np.ndarray, axis: int, skip: bool) -> Part:
+    """The last value that is no gap, a gap where there is none."""
+    return _found(block, axis, skip, step=-1)
+
+
+def _found(block: np.ndarray, axis: int, skip: bool, step: int) -> Part:
+    if compiled.usable(block):
+        return compiled.reduced("first", block, axis, [(block.dtype, 1)], step)
+    return _plainly_found(block, axis, skip, step=step)
 
 
 @tiled
-def _last(block: np.ndarray, axis: int, skip: bool) -> Part:
-    """The last value that is no gap, a gap where there is none."""
-    return (_filled(block, axis, range(block.shape[axis] - 1, -1, -1)),)
+def _plainly_found(block: np.ndarray, axis: int, skip: bool, step: int) -> Part:
+    return (_filled(block, axis, range(block.shape[axis])[::step]),)
 
 
 def _filled(block: np.ndarray, axis: int, order: Sequence[int]) -> np.ndarray:

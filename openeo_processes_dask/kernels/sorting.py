@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from openeo_processes_dask.kernels import compiled
 from openeo_processes_dask.kernels.missing import as_float, counted
 from openeo_processes_dask.kernels.reduction import Reduction, joined
 from openeo_processes_dask.kernels.tiling import tiled
 
 MOST_EXCHANGED = 64  # of more values to sort, a sort compares fewer
+MOST_COMPILED = 2048  # compiled, exchanges are so quick that they pay for longer rows
 LEAST_LENGTH = 256  # shorter rows are not worth a call of numpy for each exchange
 
 
@@ -20,12 +22,19 @@ def quantiles(block: np.ndarray, axis: int, skip: bool, probabilities: Sequence[
     values = as_float(block)
     if not probabilities:
         return values.take([], axis)
+    if compiled.usable(values) and values.shape[axis] <= MOST_COMPILED:
+        results = [(values.dtype, len(probabilities))]
+        shares = np.array(probabilities, np.float64)
+        return compiled.reduced("quantiles", values, axis, results, skip, _pairs(values.shape[axis]), shares)[0]
     return joined(_quantiles(values, axis, skip, probabilities=tuple(probabilities)), axis)
 
 
 def median(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     """The value in the middle, or the mean of the two in the middle."""
-    return _median(as_float(block), axis, skip)[0]
+    values = as_float(block)
+    if compiled.usable(values) and values.shape[axis] <= MOST_COMPILED:
+        return compiled.reduced("medians", values, axis, [(values.dtype, 1)], skip, _pairs(values.shape[axis]))[0]
+    return _median(values, axis, skip)[0]
 
 
 @tiled
@@ -70,7 +79,9 @@ def _by_exchanges(rows: np.ndarray) -> np.ndarray:
 @functools.cache
 def _exchanges(length: int) -> tuple[tuple[int, int], ...]:
     """Pairs of places that are put in order one after the other (Batcher's merge exchange)."""
-    pairs = []
+    pairs: list[tuple[int, int]] = []
+    if length < 2:
+        return ()
     step = 1 << (length - 1).bit_length() - 1
     part = step
     while part:
@@ -82,6 +93,12 @@ def _exchanges(length: int) -> tuple[tuple[int, int], ...]:
             distance, offset, across = across - part, part, across >> 1
         part >>= 1
     return tuple(pairs)
+
+
+@functools.cache
+def _pairs(length: int) -> np.ndarray:
+    """The same pairs as an array."""
+    return np.array(_exchanges(length), np.int64).reshape(-1, 2)
 
 
 def _quantile(ranked: np.ndarray, valid: np.ndarray, probability: float) -> np.ndarray:

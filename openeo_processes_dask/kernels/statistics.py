@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from openeo_processes_dask.kernels import compiled
 from openeo_processes_dask.kernels.missing import counted, gaps_as, is_true, same, wide_of
 from openeo_processes_dask.kernels.reduction import Reduction, combined, folded
 from openeo_processes_dask.kernels.tiling import tiled
@@ -18,9 +20,17 @@ Part = tuple[np.ndarray, ...]
 # --- sums
 
 
-@tiled
 def _sum(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Total and number of values; without `skip` a gap makes the total missing."""
+    return _totals(block, axis, skip) if compiled.usable(block) else _plain_sum(block, axis, skip)
+
+
+def _totals(block: np.ndarray, axis: int, skip: bool) -> Part:
+    return compiled.reduced("totals", block, axis, [(np.float64, 1), (np.int64, 1)], skip)
+
+
+@tiled
+def _plain_sum(block: np.ndarray, axis: int, skip: bool) -> Part:
     count = counted(block, axis, skip)
     if block.dtype.kind == "f":
         values = gaps_as(block, 0) if skip else block
@@ -65,19 +75,42 @@ def _final_mean(part: Part, dtype: np.dtype) -> np.ndarray:
     return np.divide(total, count).astype(dtype)
 
 
-@tiled
 def _mean(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Total in floating point and number of values."""
+    return _totals(block, axis, skip) if compiled.usable(block) else _plain_mean(block, axis, skip)
+
+
+@tiled
+def _plain_mean(block: np.ndarray, axis: int, skip: bool) -> Part:
     values = gaps_as(block, 0) if skip and block.dtype.kind == "f" else block
     return values.sum(axis, dtype=np.float64, keepdims=True), counted(block, axis, skip)
+
+
+def _of_whole_blocks(reduction: Reduction, divided: bool) -> Reduction:
+    """The same statistic, for which a block that is not one of many makes no partial results."""
+    return dataclasses.replace(reduction, whole=functools.partial(_mean_of_block, reduction.whole, divided))
+
+
+def _mean_of_block(plain: Callable[..., Any], divided: bool, block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
+    if not compiled.usable(block):
+        return plain(block, axis, skip)
+    return compiled.reduced("means", block, axis, [(block.dtype, 1)], skip, divided)[0]
 
 
 # --- products
 
 
-@tiled
 def _product(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Product and number of values; integers are estimated in floating point too, to see where they end."""
+    if compiled.usable(block):
+        results = [(np.float64, 1), (np.int64, 1)]
+        product, count = compiled.reduced("products", block, axis, results, skip)
+        return product, product, count
+    return _plain_product(block, axis, skip)
+
+
+@tiled
+def _plain_product(block: np.ndarray, axis: int, skip: bool) -> Part:
     count = counted(block, axis, skip)
     if block.dtype.kind == "f":
         values = gaps_as(block, 1) if skip else block
@@ -102,9 +135,15 @@ def _final_product(part: Part, dtype: np.dtype) -> np.ndarray:
 # --- moments
 
 
-@tiled
 def _moments(block: np.ndarray, axis: int, skip: bool) -> Part:
     """Number of values, their mean, and the sum of squared differences from it."""
+    if compiled.usable(block):
+        return compiled.reduced("moments", block, axis, [(np.int64, 1), (np.float64, 1), (np.float64, 1)], skip)
+    return _plain_moments(block, axis, skip)
+
+
+@tiled
+def _plain_moments(block: np.ndarray, axis: int, skip: bool) -> Part:
     values = (gaps_as(block, 0) if skip and block.dtype.kind == "f" else block).astype(np.float64)
     count = counted(block, axis, skip)
     centre = values.sum(axis, keepdims=True) / count
@@ -214,9 +253,9 @@ def _int64(dtype: Any) -> np.dtype:
 
 # --- all together; where gaps are heeded, not skipped, some combine in another way
 
-SUM = combined(_sum, _merge_sums, _final_sum, wide_of, name="sum")
+SUM = _of_whole_blocks(combined(_sum, _merge_sums, _final_sum, wide_of, name="sum"), divided=False)
 PRODUCT = combined(_product, _merge_products, _final_product, wide_of, name="product")
-MEAN = combined(_mean, _merge_sums, _final_mean, name="mean")
+MEAN = _of_whole_blocks(combined(_mean, _merge_sums, _final_mean, name="mean"), divided=True)
 VARIANCE = combined(_moments, _merge_moments, _final_variance, name="variance")
 SD = combined(_moments, _merge_moments, _final_sd, name="sd")
 COUNT = combined(_count, _merge_counts, _final, _int64, empty=0, name="count")

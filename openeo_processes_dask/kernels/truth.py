@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from openeo_processes_dask.kernels import compiled
 from openeo_processes_dask.kernels.missing import (
     either_missing,
     float_of,
@@ -25,38 +26,44 @@ Part = tuple[np.ndarray, ...]
 
 def eq(x: Any, y: Any, delta: float | None = None) -> np.ndarray:
     """Whether values are equal, or differ by no more than `delta`."""
-    same = np.equal(x, y) if delta is None else _apart(x, y) <= delta
-    return with_gaps(same, either_missing(x, y))
+    if delta is None:
+        return _compared(np.equal, x, y)
+    return with_gaps(_apart(x, y) <= delta, either_missing(x, y))
 
 
 def neq(x: Any, y: Any, delta: float | None = None) -> np.ndarray:
     """Whether values differ, or by more than `delta`."""
-    differ = np.not_equal(x, y) if delta is None else ~(_apart(x, y) <= delta)
-    return with_gaps(differ, either_missing(x, y))
+    if delta is None:
+        return _compared(np.not_equal, x, y)
+    return with_gaps(~(_apart(x, y) <= delta), either_missing(x, y))
 
 
 def gt(x: Any, y: Any) -> np.ndarray:
     """Whether x is greater."""
-    return with_gaps(np.greater(x, y), either_missing(x, y))
+    return _compared(np.greater, x, y)
 
 
 def gte(x: Any, y: Any) -> np.ndarray:
     """Whether x is greater or equal."""
-    return with_gaps(np.greater_equal(x, y), either_missing(x, y))
+    return _compared(np.greater_equal, x, y)
 
 
 def lt(x: Any, y: Any) -> np.ndarray:
     """Whether x is less."""
-    return with_gaps(np.less(x, y), either_missing(x, y))
+    return _compared(np.less, x, y)
 
 
 def lte(x: Any, y: Any) -> np.ndarray:
     """Whether x is less or equal."""
-    return with_gaps(np.less_equal(x, y), either_missing(x, y))
+    return _compared(np.less_equal, x, y)
 
 
 def between(x: Any, lowest: Any, highest: Any, exclude_max: bool = False) -> np.ndarray:
     """Whether values lie within bounds; nothing does if the bounds are swapped."""
+    if lowest <= highest if isinstance(lowest, (int, float)) and isinstance(highest, (int, float)) else False:
+        found = compiled.truths("between", x, lowest, highest, not exclude_max)
+        if found is not None:
+            return found
     inside = np.greater_equal(x, lowest) & (np.less(x, highest) if exclude_max else np.less_equal(x, highest))
     return with_gaps(inside & np.less_equal(lowest, highest), gaps(x))
 
@@ -71,6 +78,27 @@ def everything(*operands: Any) -> np.ndarray:
     """True for all values that can be compared."""
     found = np.ones(np.broadcast_shapes(*(np.shape(o) for o in operands)), np.bool_)
     return with_gaps(found, either_missing(*operands))
+
+
+_HELD: dict[Any, tuple[bool, bool, bool]] = {  # where x is greater, equal, less
+    np.equal: (False, True, False),
+    np.not_equal: (True, False, True),
+    np.greater: (True, False, False),
+    np.greater_equal: (True, True, False),
+    np.less: (False, False, True),
+    np.less_equal: (False, True, True),
+}
+
+
+def _compared(ufunc: np.ufunc, x: Any, y: Any) -> np.ndarray:
+    """Compare blocks of any types; what floats can be compared by a loop is seen once only."""
+    held = _HELD[ufunc]
+    if isinstance(x, (int, float)):
+        x, y, held = y, x, held[::-1]
+        ufunc = next(other for other, answers in _HELD.items() if answers == held)
+    name = "compare_pairs" if isinstance(y, np.ndarray) else "compare"
+    found = compiled.truths(name, x, y, *held) if not isinstance(y, bool) else None
+    return with_gaps(ufunc(x, y), either_missing(x, y)) if found is None else found
 
 
 def _apart(x: Any, y: Any) -> Any:
@@ -103,6 +131,9 @@ def is_infinite(x: np.ndarray) -> np.ndarray:
 
 def and_(x: Any, y: Any) -> np.ndarray:
     """Three-valued and: a false operand decides."""
+    found = compiled.truths("conjunction", x, y) if isinstance(y, np.ndarray) else None
+    if found is not None:
+        return found
     false = np.equal(x, 0) | np.equal(y, 0)
     gap = either_missing(x, y)
     return with_gaps(~false, None if gap is None else gap & ~false)
@@ -110,6 +141,9 @@ def and_(x: Any, y: Any) -> np.ndarray:
 
 def or_(x: Any, y: Any) -> np.ndarray:
     """Three-valued or: a true operand decides."""
+    found = compiled.truths("disjunction", x, y) if isinstance(y, np.ndarray) else None
+    if found is not None:
+        return found
     true = is_true(x) | is_true(y)
     gap = either_missing(x, y)
     return with_gaps(true, None if gap is None else gap & ~true)
@@ -117,12 +151,16 @@ def or_(x: Any, y: Any) -> np.ndarray:
 
 def xor(x: Any, y: Any) -> np.ndarray:
     """Whether exactly one is true."""
+    found = compiled.truths("exclusion", x, y) if isinstance(y, np.ndarray) else None
+    if found is not None:
+        return found
     return with_gaps(np.not_equal(x, 0) ^ np.not_equal(y, 0), either_missing(x, y))
 
 
 def not_(x: Any) -> np.ndarray:
     """The opposite."""
-    return with_gaps(np.equal(x, 0), gaps(x))
+    found = compiled.truths("opposite", x)
+    return with_gaps(np.equal(x, 0), gaps(x)) if found is None else found
 
 
 def choose(value: Any, accept: Any, reject: Any) -> np.ndarray:

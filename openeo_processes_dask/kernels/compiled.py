@@ -1,0 +1,139 @@
+"""How blocks meet the compiled loops: which are worth it, in what shape, and who compiles while others wait."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import locket
+import numpy as np
+
+LEAST = 1 << 17  # values in a block that is worth compiling for; smaller ones numpy does in a moment
+NARROW = 64  # fewer values side by side are turned first
+TURNED = 1 << 18  # so many values at a time
+PATIENCE = 120  # seconds to wait for another process that compiles
+
+_compiling = threading.Lock()
+
+
+@functools.cache
+def available() -> bool:
+    """Whether there is a compiler: where numba is missing or switched off, plain numpy computes the same."""
+    return importlib.util.find_spec("numba") is not None and os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+
+def usable(block: np.ndarray) -> bool:
+    """Whether a block goes through compiled loops: floats, and many of them."""
+    return block.size >= LEAST and block.dtype.char in "fd" and block.dtype.isnative and available()
+
+
+def reduced(
+    name: str, block: np.ndarray, axis: int, results: Sequence[tuple[Any, int]], *options: Any
+) -> tuple[np.ndarray, ...]:
+    """Reduce a block by a loop: `results` tells the type of each result and its length along the axis."""
+    before, length, beside = block.shape[:axis], block.shape[axis], block.shape[axis + 1 :]
+    rows = _rows(block, axis)
+    made = tuple(np.empty((rows.shape[0], n, rows.shape[2]), dtype) for dtype, n in results)
+    for wide, where in _wide(rows):
+        outs = made if where is None else tuple(np.empty((1, m.shape[1], wide.shape[2]), m.dtype) for m in made)
+        run(name, [wide], *options, *outs)
+        if where is not None:
+            for whole, out in zip(made, outs, strict=True):
+                whole[where] = _turned_back(out, rows.shape[2])
+    assert length == rows.shape[1]
+    return tuple(m.reshape(*before, m.shape[1], *beside) for m in made)
+
+
+def mapped(name: str, block: np.ndarray, axis: int, *options: Any) -> np.ndarray:
+    """Make a block of the same shape and type by a loop."""
+    return reduced(name, block, axis, [(block.dtype, block.shape[axis])], *options)[0].reshape(block.shape)
+
+
+def truths(name: str, x: Any, *more: Any) -> np.ndarray | None:
+    """Truth values of a block, beside blocks of its kind or plain numbers; None where a loop cannot tell them."""
+    if not isinstance(x, np.ndarray) or not usable(x) or not x.flags.c_contiguous:
+        return None
+    blocks, options = [x], []
+    for value in more:
+        if isinstance(value, bool):
+            options.append(value)
+        elif isinstance(value, (int, float)) and value == value:
+            options.append(x.dtype.type(value))
+        elif isinstance(value, np.ndarray) and (value.shape, value.dtype) == (x.shape, x.dtype):
+            blocks.append(np.ascontiguousarray(value))
+        else:
+            return None
+    out = np.empty(x.shape, np.float32)
+    run(name, [block.reshape(-1) for block in blocks], *options, out.reshape(-1))
+    return out
+
+
+def run(name: str, inputs: Sequence[np.ndarray], *rest: Any) -> None:
+    """Call a loop with arrays that it reads, and what it fills."""
+    loop = getattr(_loops(), name)
+    arguments = (*map(_only_read, inputs), *rest)
+    signature = tuple(map(_loops().numba.typeof, arguments))
+    if signature not in loop.overloads:
+        with _alone(loop.stats.cache_path):
+            loop.compile(signature)
+    loop(*arguments)
+
+
+def _rows(block: np.ndarray, axis: int) -> np.ndarray:
+    """A block as (before, length, beside)."""
+    beside = int(np.prod(block.shape[axis + 1 :]))
+    return np.ascontiguousarray(block).reshape(-1, block.shape[axis], beside)
+
+
+def _wide(rows: np.ndarray) -> Iterator[tuple[np.ndarray, slice | None]]:
+    """Rows with many values side by side: as they are, or a part of them turned, and which part."""
+    if rows.shape[2] >= NARROW or rows.shape[0] == 1:
+        yield rows, None
+        return
+    step = max(1, TURNED // max(rows.shape[1] * rows.shape[2], 1))
+    for start in range(0, rows.shape[0], step):
+        part = rows[start : start + step].transpose(1, 0, 2)
+        yield np.ascontiguousarray(part).reshape(1, rows.shape[1], -1), slice(start, start + step)
+
+
+def _turned_back(out: np.ndarray, beside: int) -> np.ndarray:
+    return out.reshape(out.shape[1], -1, beside).transpose(1, 0, 2)
+
+
+def _only_read(block: np.ndarray) -> np.ndarray:
+    """A view that cannot be written, so that one compiled loop serves all blocks."""
+    view = block.view()
+    view.flags.writeable = False
+    return view
+
+
+def _loops() -> ModuleType:
+    from openeo_processes_dask.kernels import loops
+
+    return loops
+
+
+@contextlib.contextmanager
+def _alone(place: str | None) -> Iterator[None]:
+    """One thread of one process compiles; the others wait, and then find the result on disk."""
+    with _compiling:
+        if place is None:
+            yield
+            return
+        os.makedirs(place, exist_ok=True)
+        lock = locket.lock_file(os.path.join(place, "openeo-compiling.lock"), timeout=PATIENCE)
+        try:
+            lock.acquire()
+        except locket.LockError:  # whoever holds it takes too long: twice compiled is better than never
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.release()
