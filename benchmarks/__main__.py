@@ -71,12 +71,27 @@ def _job(asked: argparse.Namespace) -> int:
         "workflows": commands.workflows,
         "graph": lambda: commands.graph(asked.names, asked.check, asked.update),
         "doctor": doctor,
+        "compare": lambda: _compare(asked),
         "picture": lambda: commands.picture(asked.path),
     }
     try:
         return jobs[asked.command]()
     except AsvError as error:
         print(f"AsvError: {error}", file=sys.stderr)
+        return 2
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    from .comparing.command import compare
+    from .comparing.sides import SideError
+
+    if (len(asked.commits) == 2) == bool(asked.peer) or len(asked.commits) not in (0, 2):
+        print("compare needs either --peer NAME==VERSION or two commits", file=sys.stderr)
+        return 2
+    try:
+        return compare(asked.peer, asked.commits, asked.rows, asked.bench, asked.rounds)
+    except SideError as error:
+        print(f"SideError: {error}", file=sys.stderr)
         return 2
 
 
@@ -101,6 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     either.add_argument(
         "--update", action="store_true", help="write benchmarks/budgets.toml anew, and say what changes"
     )
+    compare = _command(commands, "compare", "this code and a peer, or two commits, side by side on the same suites")
+    compare.add_argument("commits", nargs="*", metavar="COMMIT", help="two commits, the older one first")
+    compare.add_argument("--peer", metavar="NAME==VERSION", help="a package of the same interface, which is installed")
+    compare.add_argument("--rows", choices=("targets",), help="the cases that the project has set itself targets for")
+    compare.add_argument("--bench", action="append", default=[], metavar="REGEX", help="only cases that match")
+    compare.add_argument("--rounds", type=int, default=5, help="of each case on each side (default: %(default)s)")
     _command(commands, "doctor", "what is connected, and whether a number measured there would be valid")
     picture = _command(commands, "picture", "a picture of what the workflows made of the real scene")
     picture.add_argument("path", nargs="?", type=Path, default=Path("results/ndvi.png"), help="default: %(default)s")

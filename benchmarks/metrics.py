@@ -76,9 +76,7 @@ def in_memory(cube: xr.DataArray) -> xr.DataArray:
 
 def graph_of(collection: Any) -> Graph:
     """Count the optimized graph of a collection."""
-    (optimized,) = dask.base.optimize(collection)
-    nodes = convert_legacy_graph(dict(optimized.__dask_graph__()))
-    tasks = {key: node for key, node in nodes.items() if not isinstance(node, (DataNode, Alias))}
+    nodes, tasks = _nodes(collection)
     inputs = {key: _tasks_behind(task, nodes, tasks) for key, task in tasks.items()}
     depth: dict[Any, int] = {}
     for key in dask.core.toposort(dict(inputs), dependencies=inputs):
@@ -90,6 +88,18 @@ def graph_of(collection: Any) -> Graph:
         width=max(collections.Counter(depth.values()).values(), default=0),
         bytes=len(pickle.dumps(dask.base.collections_to_expr((collection,)))),
     )
+
+
+def tasks_of(collection: Any) -> int:
+    """The tasks of the optimized graph of a collection, whatever data it holds."""
+    return len(_nodes(collection)[1])
+
+
+def _nodes(collection: Any) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    """All nodes of the optimized graph, and those that are tasks."""
+    (optimized,) = dask.base.optimize(collection)
+    nodes = convert_legacy_graph(dict(optimized.__dask_graph__()))
+    return nodes, {key: node for key, node in nodes.items() if not isinstance(node, (DataNode, Alias))}
 
 
 def _tasks_behind(task: Any, nodes: dict[Any, Any], tasks: dict[Any, Any]) -> set[Any]:

@@ -1,0 +1,167 @@
+"""python -m benchmarks compare: measure on both sides, print a table, keep a record, write a page in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import store
+from ..suite import suites
+from ..terminal import heading, number, progress, say, seconds, size, table
+from . import environments
+from .comparison import Case, Measured, Row, compared, smallest
+from .ratios import Ratio
+from .sides import Side, closing
+
+COLUMNS = (
+    "case",
+    "here",
+    "there",
+    "ratio",
+    "interval",
+    "wanted",
+    "processor",
+    "build",
+    "against itself",
+    "tasks",
+    "while building",
+    "memory",
+    "remarks",
+)
+ROWS = "graphs.targets."
+
+
+def compare(peer: str | None, commits: Sequence[str], rows: str | None, bench: Sequence[str], rounds: int) -> int:
+    """Compare this code with a peer, or two commits with each other; the status is 0 where everything was measured."""
+    cases = _cases(rows, bench)
+    own, other, null = _sides(peer, commits)
+    heading(f"{own.name} and {other.name}: {len(cases)} cases, {rounds} rounds each, in turns")
+    with closing(own, other, null), progress("compare") as step:
+        measured = []
+        for row in compared(own, other, null, cases, rounds, step):
+            store.append(_record(row, own, other))
+            measured.append(row)
+    least = smallest(measured)
+    shown = [_cells(row, least) for row in measured]
+    table(COLUMNS, shown)
+    remark = _remark(own, other, least, rounds)
+    say("\n" + remark)
+    path = _page(own, other, shown, remark)
+    say(f"page: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    return 1 if any(row.own.error or row.own.wrong for row in measured) else 0
+
+
+def _cases(rows: str | None, bench: Sequence[str]) -> list[Case]:
+    cases = []
+    for name, suite in suites().items():
+        if rows == "targets":
+            if not name.startswith(ROWS):
+                continue
+        elif name.startswith(ROWS) or not suite.lazy():
+            continue
+        title, wanted = (getattr(suite, "row", None) or name), getattr(suite, "wanted", None)
+        chosen = "targets" if rows == "targets" else "default"
+        for params in suite.cases():
+            full = ", ".join([title, *map(str, params)])
+            if not bench or any(re.search(pattern, f"{name} {full}") for pattern in bench):
+                cases.append(Case(name, params, chosen, full, wanted))
+    return cases
+
+
+def _sides(peer: str | None, commits: Sequence[str]) -> tuple[Side, Side, Side]:
+    if peer:
+        return environments.here(), environments.peer(peer), environments.here("this code again")
+    first, second = commits
+    return environments.commit(second), environments.commit(first), environments.commit(second)
+
+
+def _cells(row: Row, least: float) -> tuple[str, ...]:
+    own, other = row.own, row.other
+    ratio, null = row.ratio(), row.null_ratio()
+    called = "" if ratio is None or ratio.differs(least) else " (none)"
+    build = row.ratio("build_seconds")
+    return (
+        row.case.title,
+        _time(own),
+        _time(other),
+        _factor(ratio) + called,
+        f"{ratio.low:.3g} – {ratio.high:.3g}" if ratio else "–",
+        f"≥ {row.case.wanted:g}" if row.case.wanted else "",
+        _factor(row.ratio("cpu_seconds")),
+        _factor(build),
+        _factor(null),
+        _pair(row, "tasks", number),
+        _pair(row, "eager_tasks", number),
+        _pair(row, "memory", size),
+        "; ".join(_remarks(row)),
+    )
+
+
+def _remarks(row: Row) -> list[str]:
+    found = []
+    for who, side in (("here", row.own), ("there", row.other)):
+        if side.error:
+            found.append(f"{who}: {side.error}")
+        elif side.wrong:
+            found.append(f"{who}: other result: {side.wrong[:160]}")
+        if side.rounds and side.median("eager_tasks"):
+            found.append(f"{who}: eager")
+        elif side.rounds and not all(side.samples("lazy")):
+            found.append(f"{who}: not lazy")
+    return found
+
+
+def _time(side: Measured) -> str:
+    return "failed" if side.error else seconds(side.median("seconds"))
+
+
+def _factor(ratio: Ratio | None) -> str:
+    return f"{ratio.value:.3g}" if ratio else "–"
+
+
+def _pair(row: Row, name: str, written: object) -> str:
+    assert callable(written)
+    return " / ".join("–" if s.error or not s.rounds else written(s.median(name)) for s in (row.own, row.other))
+
+
+def _remark(own: Side, other: Side, least: float, rounds: int) -> str:
+    return (
+        f"Ratio: {other.name} ÷ {own.name}, of the medians of {rounds} rounds of building and computing with two"
+        " threads; the interval is of 95 %, the one for the processor counts all threads' time. The same code against"
+        f" itself differs by up to {least:.3g}: a ratio whose interval reaches below that is no difference, and marked"
+        " (none). Pairs are here / there; `while building` counts tasks."
+    )
+
+
+def _record(row: Row, own: Side, other: Side) -> store.Record:
+    ratio, null = row.ratio(), row.null_ratio()
+    sides = {"own": (own.name, row.own), "other": (other.name, row.other), "null": (own.name, row.null)}
+    return store.record(
+        "comparison",
+        suite=row.case.suite,
+        params={str(place): value for place, value in enumerate(row.case.params)},
+        size=row.case.size,
+        samples={
+            f"{side}.{name}": measured.samples(name)
+            for side, (_, measured) in sides.items()
+            for name in ("build_seconds", "compute_seconds", "cpu_seconds", "eager_tasks", "tasks", "memory")
+        },
+        error=row.own.error,
+        title=row.case.title,
+        wanted=row.case.wanted,
+        sides={side: {"name": name, "error": m.error, "wrong": m.wrong} for side, (name, m) in sides.items()},
+        ratio=ratio and ratio._asdict(),
+        null_ratio=null and null._asdict(),
+    )
+
+
+def _page(own: Side, other: Side, shown: Sequence[Sequence[str]], remark: str) -> Path:
+    """The same table in Markdown, for a pull request or a note."""
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", other.name).strip("-")
+    path = store.ROOT / "results" / f"compare-{name}.md"
+    path.parent.mkdir(exist_ok=True)
+    rows = [COLUMNS, ["---"] * len(COLUMNS), *shown]
+    lines = [f"| {' | '.join(cell.replace('|', '¦') for cell in row)} |" for row in rows]
+    path.write_text(f"# {own.name} and {other.name}\n\n" + "\n".join(lines) + f"\n\n{remark}\n", encoding="utf-8")
+    return path

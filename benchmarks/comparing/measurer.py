@@ -1,0 +1,157 @@
+"""A process that measures suites on whichever implementation it finds installed, one request a line.
+
+It is started by `sides.Side`, reads a JSON object from each line of its input, and answers with one. What libraries
+print goes to its standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+THREADS = 2
+
+
+class Measurer:
+    """Answers requests; holds the inputs of one case at a time in its memory."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Any] = {}
+        self.suite: Any = None
+        self.params: list[Any] = []
+        self.modules: dict[str, Any] = {}
+
+    def start(self, known: dict[str, Any], memory: int) -> dict[str, Any]:
+        """Get ready: `known` is the catalogue of processes, `memory` the bytes that may be had."""
+        import dask
+
+        from . import stand_in
+
+        limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, limit))
+        dask.config.set(scheduler="threads", num_workers=THREADS)
+        self.known = known
+        return {"python": sys.version.split()[0], "stand_in": stand_in.is_needed()}
+
+    def hold(self, suite: str, params: list[Any], size: str) -> dict[str, Any]:
+        """Take up a case: its inputs, computed and in this process's memory."""
+        self.suite, self.params = self._made(suite, size), params
+        self.suite.prepare = _in_memory
+        self.suite.inputs(*params)
+        return {}
+
+    def round(self) -> dict[str, Any]:
+        """Build and compute once, and say what that cost."""
+        from .. import inputs, metrics
+
+        before, count = _resident(), metrics.Tally()
+        _forget_peak()
+        began, cpu = time.perf_counter(), time.process_time()
+        with count:
+            result = self.suite.build(*self.params)
+        built = time.perf_counter()
+        tasks = 0
+        try:
+            small = inputs.on_workers(result)
+        except (TypeError, AttributeError):  # values, not a graph
+            small = None
+        ready = time.perf_counter()
+        if small is not None:
+            small.compute()
+        computed = time.perf_counter()
+        cpu = time.process_time() - cpu
+        peak = _peak() - before
+        if small is not None:
+            tasks = metrics.tasks_of(result)
+        return {
+            "build_seconds": built - began,
+            "compute_seconds": computed - ready,
+            "cpu_seconds": cpu,
+            "eager_tasks": count.tasks,
+            "lazy": small is not None,
+            "tasks": tasks,
+            "memory": max(peak, 0),
+        }
+
+    def check(self, suite: str, params: list[Any], size: str) -> dict[str, Any]:
+        """Compare with what the suite expects, on a small cube."""
+        self._made(suite, size).check(*params)
+        return {}
+
+    def _made(self, name: str, size: str) -> Any:
+        from . import stand_in
+
+        module, _, cls = name.rpartition(".")
+        full = f"{__package__.partition('.')[0]}.{module}"
+        if full not in self.modules:
+            if stand_in.is_needed():
+                self.modules.update(stand_in.suite_modules(self.known, [full]))
+            else:
+                self.modules[full] = importlib.import_module(full)
+        found = self.modules[full]
+        if isinstance(found, ImportError):
+            raise found
+        made = getattr(found, cls)()
+        made.size = size if size in made.sizes else "default"
+        return made
+
+
+def _in_memory(cube: Any) -> Any:
+    return cube.persist(scheduler="threads", num_workers=THREADS)
+
+
+def _status(name: str) -> int:
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            found = [line.split()[1] for line in status if line.startswith(f"{name}:")]
+    except FileNotFoundError:
+        return 0
+    return int(found[0]) * 1024 if found else 0
+
+
+def _resident() -> int:
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    return _status("VmHWM")
+
+
+def _forget_peak() -> None:
+    """Linux keeps the peak of a process's memory since this was last written."""
+    if os.path.exists("/proc/self/clear_refs"):
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as control:
+            control.write("5")
+
+
+def main() -> None:
+    """Answer until there are no more requests."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    measurer = Measurer()
+    # A future holds whatever the measured implementation raises: it is what the table has to say of it.
+    with ThreadPoolExecutor(1) as thread:
+        for line in sys.stdin:
+            request = json.loads(line)
+            job: Callable[..., dict[str, Any]] = getattr(measurer, request.pop("job"))
+            future = thread.submit(job, **request)
+            if error := future.exception():
+                traceback.print_exception(error)
+                answer = {"error": type(error).__name__, "says": " ".join(str(error).split())[:300]}
+                del error
+            else:
+                answer = future.result()
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+"""The work on which this project is compared with a peer, in terms that both understand."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pyproj
+import shapely
+import xarray as xr
+
+from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal_period
+from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
+from openeo_processes_dask.process_implementations.cubes.indices import ndvi
+from openeo_processes_dask.process_implementations.cubes.mask import mask, mask_polygon
+from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
+from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension, reduce_spatial
+from openeo_processes_dask.process_implementations.cubes.resample import resample_spatial
+
+from ..suite import Size, Suite
+
+LARGE = Size((24, 4, 1024, 1024), (6, 4, 512, 512))  # 403 MB in 16 chunks
+
+
+def node(process: str, result: bool = False, **arguments: Any) -> dict[str, Any]:
+    """A node of a child process; a parameter or another node is named by a text."""
+    return {"process_id": process, "arguments": arguments, **({"result": True} if result else {})}
+
+
+def parameter(name: str) -> dict[str, str]:
+    """A reference to what a child process is given."""
+    return {"from_parameter": name}
+
+
+def polygons(cube: xr.DataArray, number: int) -> dict[str, Any]:
+    """So many polygons of 20 corners side by side on a cube, as GeoJSON in degrees."""
+    side = int(np.ceil(np.sqrt(number)))
+    x, y = (np.linspace(axis.min(), axis.max(), side * 2 + 1)[1::2] for axis in (cube.x.values, cube.y.values))
+    radius = min(np.ptp(cube.x.values), np.ptp(cube.y.values)) / side / 2.5
+    degrees = pyproj.Transformer.from_crs(cube.rio.crs, 4326, always_xy=True)
+    centres = [(east, north) for north in y for east in x][:number]
+    shapes = [
+        shapely.transform(
+            shapely.buffer(shapely.Point(centre), radius, quad_segs=5), lambda p: np.stack(degrees.transform(*p.T), -1)
+        )
+        for centre in centres
+    ]
+    features = [{"type": "Feature", "properties": {}, "geometry": shape.__geo_interface__} for shape in shapes]
+    return {"type": "FeatureCollection", "features": features}
+
+
+class Target(Suite):
+    """One line of the table; `wanted` is how many times faster than the peer this project wants to be."""
+
+    sizes: ClassVar[dict[str, Size]] = {**Suite.sizes, "targets": LARGE}
+    row: ClassVar[str] = ""  # what the table calls it
+    wanted: ClassVar[float] = 1.0
+
+
+class TemporalMean(Target):
+    """Over time, which lies in several chunks."""
+
+    row, wanted, reducer = "temporal mean", 4, "mean"
+    measures = (reduce_dimension,)
+
+    def build(self) -> xr.DataArray:
+        return reduce_dimension(self.cube, self.reducer, "t")
+
+    def expected(self) -> Any:
+        return getattr(self.cube, self.reducer)("t")
+
+
+class TemporalMedian(TemporalMean):
+    row, wanted, reducer = "temporal median", 15, "median"
+
+
+class TemporalFirst(TemporalMean):
+    row, wanted, reducer = "first", 3, "first"
+
+    def expected(self) -> Any:
+        there = np.argmax(~np.isnan(self.cube.values), axis=0)
+        return np.take_along_axis(self.cube.values, there[None], axis=0)[0]
+
+
+class CumulativeSum(Target):
+    row, wanted = "cumulative sum", 8
+    measures = (apply_dimension,)
+
+    def build(self) -> xr.DataArray:
+        return apply_dimension(self.cube, "cumsum", "t")
+
+    def expected(self) -> Any:
+        return self.cube.cumsum("t").where(self.cube.notnull())
+
+
+class Greater(Target):
+    row, wanted = "gt", 10
+    measures = (apply,)
+
+    def build(self) -> xr.DataArray:
+        return apply(self.cube, {"process_graph": {"gt": node("gt", x=parameter("x"), y=5000, result=True)}})
+
+    def expected(self) -> Any:
+        return np.where(np.isnan(self.cube), np.nan, self.cube > 5000)
+
+
+class InterpolateLinear(Target):
+    """The peer needs a loop for each pixel: 25 MB are enough."""
+
+    row, wanted = "array_interpolate_linear, 25 MB", 50
+    sizes: ClassVar[dict[str, Size]] = {**Suite.sizes, "targets": Suite.sizes["default"]}
+    measures = (apply_dimension,)
+
+    def build(self) -> xr.DataArray:
+        return apply_dimension(self.cube, "array_interpolate_linear", "t")
+
+    def expected(self) -> Any:
+        return self.cube.drop_vars("t").interpolate_na("t")
+
+
+class Ndvi(Target):
+    row, wanted = "ndvi", 2
+    measures = (ndvi,)
+
+    def build(self) -> xr.DataArray:
+        return ndvi(self.cube, nir="B08", red="B04")
+
+    def expected(self) -> Any:
+        red, nir = (self.cube.sel(bands=band).values for band in ("B04", "B08"))
+        return (nir - red) / (nir + red)
+
+
+class MergeSameLabels(Target):
+    row, wanted = "merge_cubes, same labels, add", 1.7
+    measures = (merge_cubes,)
+
+    def inputs(self) -> None:
+        self.cube, self.other = self.input(), self.input(seed=1)
+
+    def build(self) -> xr.DataArray:
+        return merge_cubes(self.cube, self.other, "add")
+
+    def expected(self) -> Any:
+        return self.cube.data + self.other.data
+
+
+class MergeDisjointBands(MergeSameLabels):
+    row, wanted = "merge_cubes, disjoint bands", 5
+
+    def inputs(self) -> None:
+        super().inputs()
+        self.other = self.other.assign_coords(bands=[f"other {band}" for band in self.other.bands.values])
+
+    def build(self) -> xr.DataArray:
+        return merge_cubes(self.cube, self.other)
+
+    def expected(self) -> Any:
+        return np.concatenate([self.cube.data, self.other.data], axis=1)
+
+
+class MonthlyMean(Target):
+    """Months of ten-day dates; time lies in one chunk."""
+
+    row, wanted, reducer = "monthly mean, 240 dates in one chunk, 252 MB", 10, "mean"
+    sizes: ClassVar[dict[str, Size]] = {
+        "default": Size((120, 1, 256, 256), (120, 1, 64, 64)),
+        "smallest": Size((12, 1, 32, 32), (12, 1, 8, 8)),
+        "targets": Size((240, 1, 512, 512), (240, 1, 128, 128)),
+    }
+    measures = (aggregate_temporal_period,)
+
+    def build(self) -> xr.DataArray:
+        return aggregate_temporal_period(self.cube, "month", self.reducer)
+
+    def expected(self) -> Any:
+        return getattr(self.cube.resample(t="MS"), self.reducer)()
+
+
+class MonthlyMedian(MonthlyMean):
+    row, wanted, reducer = "monthly median, the same", 15, "median"
+
+
+class MonthlyMeanAcrossChunks(MonthlyMean):
+    row, wanted = "monthly mean, 120 dates, one per chunk, 126 MB", 1
+    sizes: ClassVar[dict[str, Size]] = {
+        "default": Size((120, 1, 128, 128), (1, 1, 128, 128)),
+        "smallest": Size((12, 1, 16, 16), (1, 1, 16, 16)),
+        "targets": Size((120, 1, 512, 512), (1, 1, 512, 512)),
+    }
+
+
+class MaskPolygons(Target):
+    row, wanted = "mask_polygon, 64 polygons", 2
+    measures = (mask_polygon,)
+
+    def inputs(self) -> None:
+        self.cube = self.input()
+        self.polygons = polygons(self.cube, 64)
+
+    def build(self) -> xr.DataArray:
+        return mask_polygon(self.cube, self.polygons)
+
+    def expected(self) -> Any:
+        metres = pyproj.Transformer.from_crs(4326, self.cube.rio.crs, always_xy=True)
+        shapes = [shapely.geometry.shape(feature["geometry"]) for feature in self.polygons["features"]]
+        own = shapely.transform(shapely.union_all(shapes), lambda p: np.stack(metres.transform(*p.T), -1))
+        return self.cube.where(shapely.intersects_xy(own, *np.meshgrid(self.cube.x.values, self.cube.y.values)))
+
+
+class Mask(Target):
+    row, wanted = "mask", 2
+    measures = (mask,)
+
+    def inputs(self) -> None:
+        self.cube = self.input()
+        self.mask = self.prepare(self.input(seed=1).isel(bands=0, drop=True) > 5000)
+
+    def build(self) -> xr.DataArray:
+        return mask(self.cube, self.mask)
+
+    def expected(self) -> Any:
+        return self.cube.where(~self.mask)
+
+
+class Kernel(Target):
+    row, wanted = "apply_kernel 5 × 5, planes of 4096², 268 MB", 2
+    sizes: ClassVar[dict[str, Size]] = {**Suite.sizes, "targets": Size((4, 1, 4096, 4096), (1, 1, 4096, 4096))}
+    kernel = np.outer([1, 4, 6, 4, 1], [1, 2, 3, 2, 1]) / 144
+    measures = (apply_kernel,)
+
+    def build(self) -> xr.DataArray:
+        return apply_kernel(self.cube, self.kernel)
+
+    def expected(self) -> Any:
+        from scipy import ndimage
+
+        values = np.nan_to_num(self.cube.values.astype(np.float64))
+        return ndimage.correlate(values, self.kernel[None, None], mode="constant")
+
+
+class ResampleToTwentyMetres(Target):
+    row, wanted = "resample_spatial to 20 m, average", 5
+    measures = (resample_spatial,)
+
+    def build(self) -> xr.DataArray:
+        return resample_spatial(self.cube, resolution=20, method="average")
+
+    def expected(self) -> Any:
+        return self.cube.coarsen(y=2, x=2).mean()
+
+
+class ResampleToAnotherCrs(Target):
+    row, wanted = "resample_spatial to another CRS, bilinear, 50 MB", 2
+    sizes: ClassVar[dict[str, Size]] = {
+        **Suite.sizes,
+        "default": Size((4, 4, 256, 256), (1, 4, 128, 128)),
+        "targets": Size((3, 4, 1024, 1024), (1, 4, 512, 512)),
+    }
+    measures = (resample_spatial,)
+
+    def build(self) -> xr.DataArray:
+        return resample_spatial(self.cube, resolution=10, projection=3035, method="bilinear")
+
+
+class FiftyNodes(Target):
+    row, wanted = "apply with 50 nodes", 1
+    measures = (apply,)
+
+    def build(self) -> xr.DataArray:
+        nodes = {"n0": node("add", x=parameter("x"), y=1)}
+        for number in range(1, 50):
+            nodes[f"n{number}"] = node("add", x={"from_node": f"n{number - 1}"}, y=1, result=number == 49)
+        return apply(self.cube, {"process_graph": nodes})
+
+    def expected(self) -> Any:
+        return self.cube + 50
+
+
+class BandsByFiveNodes(Target):
+    row, wanted = "reduce_dimension over bands, 5 nodes", 1
+    measures = (reduce_dimension,)
+
+    def build(self) -> xr.DataArray:
+        data = parameter("data")
+        nodes = {
+            "red": node("array_element", data=data, index=2),
+            "nir": node("array_element", data=data, index=3),
+            "difference": node("subtract", x={"from_node": "nir"}, y={"from_node": "red"}),
+            "sum": node("add", x={"from_node": "nir"}, y={"from_node": "red"}),
+            "index": node("divide", x={"from_node": "difference"}, y={"from_node": "sum"}, result=True),
+        }
+        return reduce_dimension(self.cube, {"process_graph": nodes}, "bands")
+
+    def expected(self) -> Any:
+        red, nir = self.cube.isel(bands=2, drop=True), self.cube.isel(bands=3, drop=True)
+        return (nir - red) / (nir + red)
+
+
+class SpatialMedian(Target):
+    row, wanted = "reduce_spatial (median)", 1
+    measures = (reduce_spatial,)
+
+    def build(self) -> xr.DataArray:
+        return reduce_spatial(self.cube, "median")
+
+    def expected(self) -> Any:
+        return np.nanmedian(self.cube.values.astype(np.float64), axis=(2, 3))
