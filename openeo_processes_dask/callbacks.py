@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from openeo_processes_dask import aliases
 from openeo_processes_dask.arguments import plain
 from openeo_processes_dask.declare import DECLARED, Process, declared
 from openeo_processes_dask.exceptions import (
@@ -47,7 +48,7 @@ def trace(callback: Any, *names: str, context: Any = None) -> Expression:
         return callback.bind(context=context)
     if isinstance(callback, Mapping):
         return child(callback, (*names, "context")).bind(context=context)
-    process = DECLARED.get(callback.strip("_")) if isinstance(callback, str) else declared(callback)
+    process = _named(callback) if isinstance(callback, str) else declared(callback)
     if process:
         return _single(process.function, list(process.parameters), names).bind(context=context)
     if not callable(callback):
@@ -60,9 +61,15 @@ def trace(callback: Any, *names: str, context: Any = None) -> Expression:
     return from_symbol(result).bind(context=context)
 
 
+def _named(process_id: str) -> Process | None:
+    process_id = process_id.strip("_")
+    return DECLARED.get(aliases.PROCESSES.get(process_id, process_id))
+
+
 def process(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a process callable by the public parser: resolve references, record on symbols, run on values."""
     known = declared(function) or Process(function.__name__.strip("_"), function, (), None)  # type: ignore[arg-type]
+    run = known.function
     accepted = frozenset(known.signature.parameters)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in known.signature.parameters.values())
 
@@ -77,7 +84,7 @@ def process(function: Callable[..., Any]) -> Callable[..., Any]:
         named.update({name: args[where] for name, where in (positional_parameters or {}).items()})
         forwarded = [_resolved(a, named, known.id) for a in args if _is_reference(a)]
         arguments = {}
-        for name, value in kwargs.items():
+        for name, value in aliases.arguments(known.id, kwargs).items():
             if name in accepted or open_ended:
                 arguments[name] = plain(_resolved(value, named, known.id))
             elif name not in _DROPPED:
@@ -86,13 +93,11 @@ def process(function: Callable[..., Any]) -> Callable[..., Any]:
                 )
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("process %s with %s", known.id, {k: repr(v)[:80] for k, v in arguments.items()})
-        if named and declared(function):  # else there is nothing of a parent that a child process could use
+        if named and declared(run):  # else there is nothing of a parent that a child process could use
             arguments |= _children(known, arguments, named)
         if symbolic(forwarded) or symbolic(arguments):
-            return Symbol(
-                function=function, arguments={**dict(zip(known.parameters, forwarded, strict=False)), **arguments}
-            )
-        return function(*forwarded, **arguments)
+            return Symbol(function=run, arguments={**dict(zip(known.parameters, forwarded, strict=False)), **arguments})
+        return run(*forwarded, **arguments)
 
     call.__openeo_child__ = True  # type: ignore[attr-defined]
     return call

@@ -88,6 +88,11 @@ def declare(
     return register
 
 
+def alias(function: Callable[..., Any], process: Process) -> None:
+    """Let a function count as that of a declared process, of which it is another name."""
+    _BY_FUNCTION[function] = process
+
+
 def declared(function: Any) -> Process | None:
     """The process that a function was declared as, if it was."""
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from openeo_processes_dask import aliases
 from openeo_processes_dask.declare import DECLARED, Process, declared
 from openeo_processes_dask.exceptions import (
     OpenEOException,
@@ -23,7 +24,6 @@ from openeo_processes_dask.exceptions import (
 from openeo_processes_dask.expressions import Closure, Expression, Node, Parameter, Ref, references
 
 PREDEFINED = (None, "predefined", "backend")
-ALIASES = {"create_raster_cube": "create_data_cube", "text_merge": "text_concat", "load_result": "load_stac"}
 
 Processes = Mapping[str, Any]
 
@@ -179,6 +179,8 @@ class Builder:
         process = self._find(content["process_id"], content.get("namespace"), path)
         given = {str(name): value for name, value in (content.get("arguments") or {}).items()}
         names = process.callbacks if isinstance(process, Process) else {}
+        if isinstance(process, Process):
+            given = aliases.arguments(process.id, given)
         arguments = {
             name: self._argument(value, names.get(name), places, environment, (*path, name))
             for name, value in given.items()
@@ -190,7 +192,8 @@ class Builder:
             return self._user_defined(called, process, arguments, path)
         function = process
         if isinstance(process, Process):
-            self._check(process.id, arguments, process.parameters, process.required, path)
+            expected = (*process.parameters, *aliases.removed(process.id))
+            self._check(process.id, arguments, expected, process.required, path)
             function = process.function
         self.nodes.append(Node(function, arguments, _at(path)))
         return Ref(len(self.nodes) - 1)
@@ -203,7 +206,7 @@ class Builder:
             found = within.get(process_id) if isinstance(within, Mapping) else None
             if callable(found) or (isinstance(found, Mapping) and not _is_group(found)):
                 return declared(found) or found
-        if namespace in PREDEFINED and (process := DECLARED.get(ALIASES.get(process_id, process_id))):
+        if namespace in PREDEFINED and (process := DECLARED.get(aliases.PROCESSES.get(process_id, process_id))):
             return process
         known = [*DECLARED, *(group if isinstance(group, Mapping) else ())]
         space = f" in namespace {namespace!r}" if namespace else ""
@@ -235,7 +238,7 @@ class Builder:
         self,
         process_id: str,
         arguments: Mapping[str, Any],
-        expected: Mapping[str, Any],
+        expected: Iterable[str],
         required: Iterable[str],
         path: tuple[str, ...],
     ) -> None:

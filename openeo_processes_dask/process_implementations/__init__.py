@@ -1,5 +1,6 @@
 """The processes: every function in this namespace is one, and every process is in it."""
 
+from openeo_processes_dask import aliases
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.process_implementations import (
     arrays,
@@ -20,3 +21,4 @@ globals().update(
         for n in (p.function.__name__,)
     }
 )
+globals().update({name: aliases.function(name, __name__) for name in aliases.PROCESSES})

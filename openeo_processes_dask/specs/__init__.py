@@ -24,10 +24,9 @@ def __dir__() -> list[str]:
 @functools.cache
 def _documents() -> dict[str, dict[str, Any]]:
     from openeo_processes_dask import process_implementations  # noqa: F401 - it declares them
-    from openeo_processes_dask.declare import DECLARED
-    from openeo_processes_dask.specs.generate import document
+    from openeo_processes_dask.specs.generate import documents
 
-    return {process.id: document(process) for process in DECLARED.values()}
+    return documents()
 
 
 def _exported(process_id: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from openeo_processes_dask import exceptions
+from openeo_processes_dask import aliases, exceptions
 from openeo_processes_dask.declare import DECLARED, Process
 from openeo_processes_dask.vocabulary import NOT_GIVEN
 
@@ -45,10 +45,17 @@ def document(process: Process) -> dict[str, Any]:
     return found
 
 
+def documents() -> dict[str, dict[str, Any]]:
+    """The documents of all processes by id, and by older names, which are marked as such."""
+    current = {process.id: document(process) for process in DECLARED.values()}
+    older = {old: {"id": old, "deprecated": True} for old in aliases.PROCESSES}
+    return current | {old: current[aliases.PROCESSES[old]] | marks for old, marks in older.items()}
+
+
 def write(folder: Path = FOLDER) -> list[Path]:
     """Write the documents of all processes, one file each, and remove those of processes that are gone."""
     folder.mkdir(exist_ok=True)
-    files = {folder / f"{process.id}.json": text(process) for process in DECLARED.values()}
+    files = {folder / f"{name}.json": text(found) for name, found in documents().items()}
     for path, content in files.items():
         if not path.exists() or path.read_text(encoding="utf-8") != content:
             path.write_text(content, encoding="utf-8")
@@ -57,9 +64,9 @@ def write(folder: Path = FOLDER) -> list[Path]:
     return sorted(files)
 
 
-def text(process: Process) -> str:
-    """The document of a process as it is written to its file."""
-    return json.dumps(document(process), indent=2, ensure_ascii=False) + "\n"
+def text(found: dict[str, Any]) -> str:
+    """A document as it is written to its file."""
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
 def _parameter(process: Process, name: str, said: str | None) -> dict[str, Any]:

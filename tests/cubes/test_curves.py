@@ -177,7 +177,8 @@ def test_older_clients_fit_and_predict_whole_cubes_through_the_parser() -> None:
         "fill": node("predict_curve", data=given("cube"), parameters=of("fit"), function=HARMONIC, dimension="t"),
         "name": {**node("rename_dimension", data=of("fill"), source="t", target="time"), "result": True},
     }
-    result = parsed(graph, cube=cube)
+    with pytest.warns(FutureWarning, match="no longer a parameter"):
+        result = parsed(graph, cube=cube)
     full = predict_curve(fit_curve(cube, [1, 1, 1], HARMONIC), HARMONIC, "t", cube.t.values)
     np.testing.assert_allclose(result, np.where(np.isnan(cube), full, cube), rtol=1e-6)
     assert np.isnan(cube).any()

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "openeo_processes_dask"
 NAME = PACKAGE.name
 FLOORS = [
-    {"exceptions", "vocabulary", "declare"},
+    {"exceptions", "vocabulary", "declare", "aliases"},
     {
         "kernels",
         "dimensions",

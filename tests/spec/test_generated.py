@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 
-from openeo_processes_dask import process_implementations, specs
+from openeo_processes_dask import aliases, process_implementations, specs
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.specs import generate
 from openeo_processes_dask.vocabulary import NO_OPTIONS
@@ -17,7 +17,7 @@ PYTHONS = {"_all", "_and", "_any", "_if", "_int", "_max", "_min", "_not", "_or",
 
 def test_the_documents_on_disk_are_fresh() -> None:
     on_disk = {path.stem: path.read_text("utf-8") for path in generate.FOLDER.glob("*.json")}
-    expected = {process.id: generate.text(process) for process in DECLARED.values()}
+    expected = {name: generate.text(found) for name, found in generate.documents().items()}
     assert on_disk == expected, "run `python -m openeo_processes_dask.specs.generate`"
 
 
@@ -27,7 +27,7 @@ def test_writing_replaces_and_removes(tmp_path) -> None:
     (folder / "mean.json").write_text("old")
     (folder / "gone.json").write_text("{}")
     generate.write(folder)
-    assert {path.stem for path in folder.glob("*")} == set(DECLARED)
+    assert {path.stem for path in folder.glob("*")} == {*DECLARED, *aliases.PROCESSES}
     assert json.loads((folder / "mean.json").read_text("utf-8"))["id"] == "mean"
 
 
@@ -47,14 +47,14 @@ def test_star_import_gives_every_process_and_hides_nothing_of_python() -> None:
     exec("from openeo_processes_dask.specs import *", namespace)
     names = set(namespace) - {"__builtins__"}
     assert names == set(specs.__all__)
-    assert {name.strip("_") for name in names} == set(DECLARED)
+    assert {name.strip("_") for name in names} == {*DECLARED, *aliases.PROCESSES}
     assert {name for name in names if name.startswith("_")} <= PYTHONS
     assert all(isinstance(namespace[name], dict) for name in names)
 
 
 def test_every_function_of_the_flat_namespace_has_a_document() -> None:
     functions = [function for _, function in inspect.getmembers(process_implementations, inspect.isfunction)]
-    assert {getattr(specs, function.__name__)["id"] for function in functions} == set(DECLARED)
+    assert {getattr(specs, function.__name__)["id"] for function in functions} == {*DECLARED, *aliases.PROCESSES}
 
 
 def test_importing_the_catalogue_imports_no_process() -> None:
