@@ -68,7 +68,6 @@ def workflows() -> int:
 
 def graph(patterns: Sequence[str], check: bool = False, update: bool = False) -> int:
     """Exact counts of what each suite builds, without a cluster; compare them with the budgets, or write those."""
-    target.forget_address_as_scheduler()
     began = time.perf_counter()
     counted = _counted(patterns)
     if not (check or update):

@@ -85,7 +85,7 @@ def connect() -> distributed.Client:
     TargetError
         If nobody answers at the address, if no worker comes, or if workers would run other code than lies here.
     """
-    forget_address_as_scheduler()
+    _forget_address()
     atexit.unregister(close)
     atexit.register(close)  # in order, or a cluster that goes before its client complains of what it loses
     return _connected(os.getpid(), address())
@@ -138,14 +138,11 @@ def close() -> None:
     _connected.cache_clear()
 
 
-def forget_address_as_scheduler() -> None:
-    """Undo what dask makes of DASK_SCHEDULER.
+def _forget_address() -> None:
+    # Imported when it is needed: this module also reads the hash of a package that cannot be imported.
+    from openeo_processes_dask import scheduling
 
-    Every variable that begins with DASK_ becomes a setting, so that `scheduler` is an address where dask expects
-    a word such as "threads", and each computation without a client fails.
-    """
-    if "://" in str(dask.config.get("scheduler", None)):
-        dask.config.set(scheduler=None)
+    scheduling.forget_address()
 
 
 @functools.lru_cache(maxsize=1)
@@ -189,7 +186,7 @@ def _cluster_of_threads() -> distributed.LocalCluster:
 @contextlib.contextmanager
 def cluster_of_processes() -> Iterator[str]:
     """The address of a cluster of worker processes on this machine, which is closed at the end."""
-    forget_address_as_scheduler()
+    _forget_address()
     with distributed.LocalCluster(processes=True, host="127.0.0.1", **QUIET) as cluster:
         yield cluster.scheduler_address
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.scenes import Scene, sentinel2
+from openeo_processes_dask import scheduling
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_address_for_a_scheduler() -> None:
+    scheduling.forget_address()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """The processes: every function in this namespace is one, and every process is in it."""
 
-from openeo_processes_dask import aliases
+from openeo_processes_dask import aliases, scheduling
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.process_implementations import (
     arrays,
@@ -12,6 +12,8 @@ from openeo_processes_dask.process_implementations import (
     math,
     text,
 )
+
+scheduling.forget_address()
 
 # Consumers make their registries of the functions they find here; names that Python has taken start with "_".
 globals().update(

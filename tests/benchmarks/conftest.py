@@ -11,11 +11,6 @@ from benchmarks import target
 from tests.clusters import separate_processes
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_address_for_a_scheduler() -> None:
-    target.forget_address_as_scheduler()
-
-
 @pytest.fixture(scope="session")
 def external_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a scheduler with two workers of one thread, which were started separately."""

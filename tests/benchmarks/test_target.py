@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks import doctor, examples, target
 from benchmarks.cubes.indices import Ndvi
+from openeo_processes_dask import scheduling
 from tests.clusters import NOT_HERE
 
 ROOT = Path(__file__).parents[2]
@@ -187,8 +188,17 @@ def test_with_an_address_exactly_that_scheduler_is_used(external, external_clust
 
 def test_the_address_is_not_taken_for_a_kind_of_scheduler(monkeypatch):
     with dask.config.set(scheduler="tcp://127.0.0.1:8786"):
-        target.forget_address_as_scheduler()
+        scheduling.forget_address()
         assert dask.array.ones(3).sum().compute() == 3
+
+
+def test_plain_code_computes_although_an_address_is_set(closed_port):
+    code = "import openeo_processes_dask.process_implementations, dask.array; print(dask.array.ones(3).sum().compute())"
+    environment = os.environ | {target.ADDRESS: closed_port}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == ["3.0"], done.stderr
 
 
 def test_suites_run_where_these_benchmarks_are_not_installed(external):

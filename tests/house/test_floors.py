@@ -22,6 +22,7 @@ FLOORS = [
         "callbacks",
         "lazy",
         "reducing",
+        "scheduling",
         "values",
         "grids",
         "passages",
