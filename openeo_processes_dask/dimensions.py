@@ -203,7 +203,10 @@ def nodata(cube: xr.DataArray) -> Any:
 
 
 def crs(cube: xr.DataArray | xr.Dataset) -> pyproj.CRS | None:
-    """The CRS of a cube: that of its grid mapping, else that of its attributes."""
+    """The CRS of a cube: that of its geometries, else of its grid mapping, else that of its attributes."""
+    for dimension in of_role(cube, "geometry"):
+        if (known := getattr(cube.xindexes.get(dimension), "crs", None)) is not None:
+            return parse_crs(known)
     name = cube.encoding.get("grid_mapping", cube.attrs.get("grid_mapping", "spatial_ref"))
     for mapping in (name, "spatial_ref", "crs"):
         attributes = cube.coords[mapping].attrs if mapping in cube.coords else {}

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask.base import normalize_token
@@ -210,6 +210,30 @@ class Expression:
         found = {self._level(r, levels) for r in references(self.result)}
         return Scaling.TREE if 1 in found else Scaling.BLOCKWISE
 
+    def stages(self) -> Stages:
+        """What a program with scaling TREE does before, in, and after its reductions.
+
+        The first program makes the arguments of each reduction, and the last has their results as the parameters
+        `reduced-0`, `reduced-1` …
+        """
+        levels = [0] * len(self.nodes)
+        places: dict[Any, Any] = {}
+        reductions: list[Node] = []
+        for index, node in enumerate(self.nodes):
+            used = {self._level(r, levels) for r in references(list(node.arguments.values()))} - {None}
+            process = declared(node.function)
+            gathers = process is not None and process.scaling is Scaling.TREE
+            gathers = gathers and not isinstance(node.arguments.get("data"), (list, tuple)) and used != {1}
+            levels[index] = 1 if gathers or 1 in used else 0
+            places[Ref(index)] = Parameter(f"reduced-{len(reductions)}") if gathers else Ref(index)
+            reductions += [node] if gathers else []
+        before = Expression(self.nodes, [dict(node.arguments) for node in reductions], self.bound).pruned()
+        moved = tuple(
+            Node(n.function, {k: _moved(v, places) for k, v in n.arguments.items()}, n.path) for n in self.nodes
+        )
+        after = Expression(moved, _moved(self.result, places), self.bound).pruned()
+        return Stages(before, tuple(reductions), after)
+
     def _level(self, reference: Any, levels: list[int]) -> int | None:
         if isinstance(reference, Ref):
             return levels[reference.index]
@@ -217,6 +241,14 @@ class Expression:
 
     def __dask_tokenize__(self) -> object:
         return normalize_token(("openeo-expression", self.nodes, self.result, dict(self.bound)))
+
+
+class Stages(NamedTuple):
+    """A program in three steps, the second of which can be combined from parts."""
+
+    before: Expression
+    reductions: tuple[Node, ...]
+    after: Expression
 
 
 def resolve(value: Any, results: Mapping[int, Any], known: Mapping[str, Any]) -> Any:
@@ -325,7 +357,7 @@ def _placed(value: Any, places: Mapping[int, Any]) -> Any:
     return value
 
 
-def _moved(value: Any, moved: Mapping[Ref, Ref]) -> Any:
+def _moved(value: Any, moved: Mapping[Ref, Any]) -> Any:
     if isinstance(value, Ref):
         return moved[value]
     if isinstance(value, Closure):

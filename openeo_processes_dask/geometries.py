@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
@@ -15,15 +15,18 @@ import xarray as xr
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
-from shapely.geometry import shape as from_geojson
 
-from openeo_processes_dask import dimensions, grids
+from openeo_processes_dask import dimensions, grids, vectors
 from openeo_processes_dask.exceptions import CRSInvalid, ProcessParameterInvalid
 from openeo_processes_dask.kernels import outlines
+from openeo_processes_dask.vectors import LINES as LINES
+from openeo_processes_dask.vectors import POINTS as POINTS
+from openeo_processes_dask.vectors import POLYGONS as POLYGONS
 
-POINTS, LINES, POLYGONS = ("Point", "MultiPoint"), ("LineString", "MultiLineString"), ("Polygon", "MultiPolygon")
+_FAR = 2.0**31  # pixels: what lies farther off is cut away, before sums lose the digits that count
 _SAG = 0.001  # of a pixel: so far may a straight edge in one CRS lie beside its straight image in another
 _MOST_PIECES = 1000  # of an edge
+_LONGITUDE_LATITUDE = pyproj.CRS.from_epsg(4326)
 
 
 def covered(given: Any, cube: xr.DataArray, kinds: Sequence[str] = POLYGONS, name: str = "geometries") -> outlines.Runs:
@@ -39,46 +42,42 @@ def covered(given: Any, cube: xr.DataArray, kinds: Sequence[str] = POLYGONS, nam
     CRSInvalid
         If the geometries have a CRS and the cube has none.
     """
-    found, crs = read(given, name)
-    for geometry in found:
-        if geometry.geom_type not in kinds:
-            raise ProcessParameterInvalid(f"{name} must be of {', '.join(kinds)}, there is a {geometry.geom_type}")
-    if not len(found):
+    features = vectors.read(given, name, kinds)
+    if shapely.is_empty(features.shapes).all():
         raise ProcessParameterInvalid(f"{name} must hold at least one of {', '.join(kinds)} that is not empty")
-    grid = grids.of(cube)
-    parts, owners = shapely.get_parts(found, return_index=True)
-    parts, owners = _in_pixels(parts, owners, crs, grid)
-    return _runs(parts, owners, grid.shape.yx)
+    found = placed(features, cube)
+    return shapes_of(found.parts, found.owners).runs(outlines.Window(*found.size))
 
 
-def read(given: Any, name: str = "geometries") -> tuple[np.ndarray, pyproj.CRS | None]:
-    """The geometries in GeoJSON, a table of geopandas, a vector cube or shapely's own, and the CRS that they name.
+class Placed(NamedTuple):
+    """Geometries in pixels of a grid, where whole numbers are the centres of pixels.
 
-    Those that are null or empty are left out.
+    `parts` are points, lines and polygons, `owners` the positions of the geometries that they are parts of, and `size`
+    the rows and columns of the grid.
+    """
+
+    parts: np.ndarray
+    owners: np.ndarray
+    size: tuple[int, int]
+
+
+NOWHERE = Placed(np.empty(0, object), np.empty(0, np.int64), (0, 0))
+
+
+def placed(features: vectors.Features, cube: xr.DataArray) -> Placed:
+    """Geometries brought to the grid of a cube; empty ones have no parts.
 
     Raises
     ------
-    ProcessParameterInvalid
-        If they cannot be understood.
+    CRSInvalid
+        If the geometries have a CRS and the cube has none.
     """
-    crs: Any = None
-    if isinstance(given, Mapping):
-        shapes: Iterable[Any] = _of_geojson(given, name)
-        crs = _crs_of_geojson(given)
-    elif isinstance(given, (xr.DataArray, xr.Dataset)):
-        shapes, crs = _of_cube(given, name)
-    elif hasattr(given, "geometry") and hasattr(given, "crs"):  # geopandas, which need not be imported for this
-        shapes, crs = given.geometry.to_numpy(), given.crs
-    else:
-        shapes = given if isinstance(given, (list, tuple, np.ndarray)) else [given]
-    shapes = [one for one in shapes if one is not None]
-    wrong = next((one for one in shapes if not isinstance(one, shapely.Geometry)), None)
-    if wrong is not None:
-        raise ProcessParameterInvalid(f"{name} must be GeoJSON or a vector cube, not {type(wrong).__name__}")
-    found = np.empty(len(shapes), object)
-    found[:] = shapes
-    found = shapely.force_2d(found)
-    return found[~shapely.is_empty(found)], None if crs is None else dimensions.parse_crs(crs)
+    grid = grids.of(cube)
+    parts, owners = shapely.get_parts(features.shapes, return_index=True)
+    kept = ~shapely.is_empty(parts)
+    parts, owners = _in_pixels(parts[kept], owners[kept], features.crs, grid)
+    parts, owners = _not_far(parts, owners)
+    return Placed(_points_inside(parts, grid), owners, grid.shape.yx)
 
 
 def burned(runs: outlines.Runs, cube: xr.DataArray) -> Any:
@@ -116,17 +115,45 @@ def _by_blocks(runs: outlines.Runs, edges: np.ndarray) -> list[outlines.Runs]:
     return [part._replace(rows=part.rows - edge) for part, edge in zip(cut, edges[:-1], strict=True)]
 
 
-def _runs(parts: np.ndarray, owners: np.ndarray, size: tuple[int, int]) -> outlines.Runs:
+def shapes_of(parts: np.ndarray, owners: np.ndarray) -> outlines.Shapes:
+    """The edges and points of geometries, as arrays."""
     kind = shapely.get_dimensions(parts)
     areas, lines, points = (kind == 2, kind == 1, kind == 0)
     rings, polygon = shapely.get_rings(parts[areas], return_index=True)
     edges, ring = _edges(rings)
-    inside = outlines.of_polygons(edges, polygon[ring], *size)
-    inside = inside._replace(owners=owners[areas][inside.owners])
-    edges, line = _edges(parts[lines])
-    along = outlines.of_lines(edges, owners[lines][line], *size)
+    along, line = _edges(parts[lines])
     at, point = shapely.get_coordinates(parts[points], return_index=True)
-    return outlines.joined([inside, along, outlines.of_points(at, owners[points][point], *size)])
+    return outlines.Shapes(edges, polygon[ring], owners[areas], along, owners[lines][line], at, owners[points][point])
+
+
+class Outline:
+    """The edges and points of many geometries, of which those of a few are found quickly."""
+
+    def __init__(self, found: Placed) -> None:
+        self._kinds = shapely.get_dimensions(found.parts)
+        self._owners = found.owners
+        self._of_kind = [np.flatnonzero(self._kinds == kind) for kind in range(3)]
+        every = [shapes_of(found.parts[some], np.arange(len(some))) for some in self._of_kind]
+        self._arrays = [every[0].points, every[1].lines, every[2].edges]
+        numbers = [every[0].point_owners, every[1].line_owners, every[2].rings]
+        self._starts = [
+            np.searchsorted(number, np.arange(len(some) + 1))
+            for number, some in zip(numbers, self._of_kind, strict=True)
+        ]
+
+    def of(self, parts: np.ndarray) -> outlines.Shapes:
+        """The edges and points of some parts, by position."""
+        points, lines, areas = (self._some(kind, parts[self._kinds[parts] == kind]) for kind in range(3))
+        own = self._owners[parts[self._kinds[parts] == 2]]
+        return outlines.Shapes(areas[0], areas[1], own, lines[0], lines[2], points[0], points[2])
+
+    def _some(self, kind: int, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What belongs to parts of one kind: itself, the position of its part among them, and the owner of that."""
+        number = np.searchsorted(self._of_kind[kind], parts)
+        first, counts = self._starts[kind][number], np.diff(self._starts[kind])[number]
+        position = np.repeat(np.arange(len(parts)), counts)
+        behind = np.arange(len(position)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self._arrays[kind][first[position] + behind], position, self._owners[parts][position]
 
 
 def _edges(lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,14 +168,15 @@ def _in_pixels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Geometries in pixels of a grid, where whole numbers are the centres of pixels."""
     target = None if grid.crs is None else grid.crs.proj
-    if target is None and crs is not None:
-        raise CRSInvalid(f"the cube has no CRS to which geometries in {crs.name} could be brought")
+    plain = crs is None or crs == _LONGITUDE_LATITUDE  # as GeoJSON is, for want of anything else
+    if target is None and not plain:
+        raise CRSInvalid(f"the cube has no CRS to which geometries in {crs.name if crs else None} could be brought")
     back = ~grid.affine
 
     def to_pixels(points: np.ndarray) -> np.ndarray:
         return np.stack(back @ (points[:, 0], points[:, 1]), axis=-1) - 0.5
 
-    source = crs or pyproj.CRS.from_epsg(4326)
+    source = crs or _LONGITUDE_LATITUDE
     if target is None or source == target:
         return shapely.transform(parts, to_pixels), owners
     forward = pyproj.Transformer.from_crs(source, target, always_xy=True)
@@ -161,6 +189,38 @@ def _in_pixels(
     at, index = shapely.get_coordinates(parts, return_index=True)
     beyond = np.bincount(index, ~np.isfinite(at).all(axis=1), minlength=len(parts)) > 0  # where the CRS has no place
     return parts[~beyond], owners[~beyond]
+
+
+def _points_inside(parts: np.ndarray, grid: GeoBox) -> np.ndarray:
+    """Points on the last edges of a grid are moved to the centre of the last pixel, the nearest there is."""
+    points = shapely.get_dimensions(parts) == 0
+    ends = np.array([grid.width, grid.height]) - 0.5
+    if points.any():
+        parts = parts.copy()
+        parts[points] = shapely.transform(
+            parts[points], lambda at: np.where(np.abs(at - ends) <= outlines.CLOSE, ends - 0.5, at)
+        )
+    return parts
+
+
+def _not_far(parts: np.ndarray, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Geometries in pixels, cut where they reach so far that floating point could not tell pixels apart."""
+    far = (np.abs(shapely.bounds(parts)) > _FAR).any(axis=1)
+    return _cut(parts, owners, far, shapely.box(-_FAR, -_FAR, _FAR, _FAR)) if far.any() else (parts, owners)
+
+
+def _cut(parts: np.ndarray, owners: np.ndarray, which: np.ndarray, frame: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Geometries, some of them cut to a frame; what only touches its edges goes."""
+    cut = shapely.intersection(shapely.make_valid(parts[which]), frame)
+    outer, index = shapely.get_parts(cut, return_index=True)
+    pieces, inner = shapely.get_parts(outer, return_index=True)
+    index = index[inner]
+    same = shapely.get_dimensions(pieces) == shapely.get_dimensions(parts[which])[index]
+    kept = same & ~shapely.is_empty(pieces)
+    return (
+        np.concatenate([parts[~which], pieces[kept]]),
+        np.concatenate([owners[~which], owners[which][index[kept]]]),
+    )
 
 
 def _near(
@@ -180,16 +240,7 @@ def _near(
     outside = (bounds[:, :2] < (west, south)).any(axis=1) | (bounds[:, 2:] > (east, north)).any(axis=1)
     if not outside.any():
         return parts, owners
-    cut = shapely.intersection(shapely.make_valid(parts[outside]), shapely.box(west, south, east, north))
-    outer, index = shapely.get_parts(cut, return_index=True)
-    pieces, inner = shapely.get_parts(outer, return_index=True)
-    index = index[inner]
-    same = shapely.get_dimensions(pieces) == shapely.get_dimensions(parts[outside])[index]  # no edges that only touch
-    kept = same & ~shapely.is_empty(pieces)
-    return (
-        np.concatenate([parts[~outside], pieces[kept]]),
-        np.concatenate([owners[~outside], owners[outside][index[kept]]]),
-    )
+    return _cut(parts, owners, outside, shapely.box(west, south, east, north))
 
 
 def _with_more_points(parts: np.ndarray, projected: Any) -> np.ndarray:
@@ -208,31 +259,3 @@ def _with_more_points(parts: np.ndarray, projected: Any) -> np.ndarray:
     result = parts.copy()
     result[bent] = shapely.segmentize(parts[bent], shortest[bent])
     return result
-
-
-def _of_geojson(given: Mapping[str, Any], name: str) -> list[Any]:
-    kind = given.get("type")
-    if kind == "FeatureCollection":
-        return [one for feature in given.get("features") or () for one in _of_geojson(feature, name)]
-    if kind == "Feature":
-        return [] if given.get("geometry") is None else _of_geojson(given["geometry"], name)
-    if kind not in (*POINTS, *LINES, *POLYGONS):
-        raise ProcessParameterInvalid(f"{name} must be GeoJSON of points, lines or polygons, this is of type {kind!r}")
-    try:
-        return [from_geojson(given)]
-    except (KeyError, TypeError, ValueError, IndexError, shapely.errors.ShapelyError) as error:
-        raise ProcessParameterInvalid(f"{name} holds a {kind} that cannot be read: {error}") from error
-
-
-def _crs_of_geojson(given: Mapping[str, Any]) -> Any:
-    """The CRS that older GeoJSON may name; without one it is in longitude and latitude."""
-    crs = given.get("crs")
-    return crs.get("properties", {}).get("name") if isinstance(crs, Mapping) else crs
-
-
-def _of_cube(given: xr.DataArray | xr.Dataset, name: str) -> tuple[Iterable[Any], Any]:
-    found = dimensions.of_role(given, "geometry")
-    if not found or found[0] not in given.coords:
-        raise ProcessParameterInvalid(f"{name} has no dimension of geometries among {tuple(map(str, given.dims))}")
-    crs = getattr(given.xindexes.get(found[0]), "crs", None) or given.coords[found[0]].attrs.get("crs")
-    return given.coords[found[0]].values, dimensions.crs(given) if crs is None else crs

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -16,6 +18,35 @@ from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Kernel, Reduction, joined
 
 SPLIT_EVERY = 8  # so many partial results meet in one task of a tree
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Rows of values (rows, n) that are cut into segments, each of which is reduced by itself, to partial results.
+
+    A process that reduces gets them as its array; what comes back holds the reduction and its partial results, arrays
+    of (rows, segments). `starts` say where each segment begins, and where the last one ends.
+    """
+
+    values: np.ndarray
+    starts: np.ndarray
+    reduction: Reduction | None = None
+    partials: tuple[np.ndarray, ...] = ()
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the values."""
+        return self.values.dtype
+
+    def reduced(self, reduction: Reduction, skip_missing: bool, options: dict[str, Any]) -> Segments:
+        """The partial results of a reduction that can be combined."""
+        assert reduction.partial is not None
+        parts = [
+            lazy.silent(reduction.partial, self.values[:, start:stop], 1, skip_missing, **options)
+            for start, stop in itertools.pairwise(self.starts.tolist())
+        ]
+        together = tuple(np.concatenate(column, axis=1) for column in zip(*parts, strict=True))
+        return Segments(self.values, self.starts, reduction, together)
 
 
 def reduce(
@@ -30,6 +61,8 @@ def reduce(
 
     Several results a row lie along the axis, or become the last axis if it is not kept.
     """
+    if isinstance(data, Segments):
+        return data.reduced(reduction, skip_missing, options)
     if isinstance(data, (list, tuple)):
         return _reduce_list(reduction, data, skip_missing, options)
     if isinstance(data, xr.DataArray):

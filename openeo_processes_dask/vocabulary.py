@@ -193,6 +193,7 @@ RasterCube = Annotated[xr.DataArray, Schema(_cube(_SPATIAL), "A cube with the di
 TemporalCube = Annotated[xr.DataArray, Schema(_cube(_TEMPORAL), "A cube with a temporal dimension.")]
 BandCube = Annotated[xr.DataArray, Schema(_cube(_BANDS), "A cube with a dimension of bands.")]
 RasterBandCube = Annotated[xr.DataArray, Schema(_cube(_SPATIAL, _BANDS), "A cube with x, y and bands.")]
+VectorCube = Annotated[xr.DataArray, Schema(_cube(_GEOMETRY), "A cube with a dimension of geometries.")]
 RasterOrVectorCube = Annotated[
     xr.DataArray, Schema([_cube(_SPATIAL), _cube(_GEOMETRY)], "A raster cube or a vector cube.")
 ]

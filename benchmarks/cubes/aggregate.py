@@ -5,11 +5,42 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import shapely
 import xarray as xr
 
-from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal, aggregate_temporal_period
+from openeo_processes_dask.process_implementations.cubes.aggregate import (
+    aggregate_spatial,
+    aggregate_temporal,
+    aggregate_temporal_period,
+)
 
 from ..suite import Suite
+from .mask import circles
+
+
+class AggregateSpatial(Suite):
+    """So many polygons: the number of tasks does not grow with them if the reducer combines."""
+
+    measures = (aggregate_spatial,)
+    params = ([16, 64, 1000], ["mean", "median"])
+    param_names = ("polygons", "reducer")
+
+    def inputs(self, polygons: int, reducer: str) -> None:
+        self.cube = self.input()
+        self.polygons = circles(self.cube, polygons)
+
+    def build(self, polygons: int, reducer: str) -> xr.DataArray:
+        return aggregate_spatial(self.cube, self.polygons, reducer)
+
+    def expected(self, polygons: int, reducer: str) -> Any:
+        x, y = np.meshgrid(self.cube.x.values, self.cube.y.values)
+        flat = self.cube.values.reshape(*self.cube.shape[:2], -1)
+        out = np.full((*self.cube.shape[:2], polygons), np.nan)
+        for number, polygon in enumerate(self.polygons["geometry"].values):
+            inside = shapely.intersects_xy(polygon, x, y).ravel()
+            if inside.any():
+                out[..., number] = getattr(xr.DataArray(flat[..., inside]), reducer)("dim_2")
+        return out
 
 
 class AggregateTemporal(Suite):

@@ -6,6 +6,7 @@ last pixel. What a shape costs grows with its height and not with its area, and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -39,13 +40,76 @@ class Runs(NamedTuple):
         )
 
 
+class Window(NamedTuple):
+    """A part of a grid, from its first row and column on; runs in it are counted from its corner."""
+
+    height: int
+    width: int
+    top: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Polygons, lines and points, and the number of the shape that each of them is a part of.
+
+    `edges` (n, 4) lead from x, y to x, y, and `rings` say to which polygon each belongs; `lines` (n, 4) are edges too,
+    and `points` (n, 2) are x, y.
+    """
+
+    edges: np.ndarray
+    rings: np.ndarray
+    ring_owners: np.ndarray
+    lines: np.ndarray
+    line_owners: np.ndarray
+    points: np.ndarray
+    point_owners: np.ndarray
+
+    def runs(self, window: Window) -> Runs:
+        """The pixels of a window that they cover; some may come twice."""
+        inside = of_polygons(self.edges, self.rings, window)
+        inside = inside._replace(owners=self.ring_owners[inside.owners])
+        along = of_lines(self.lines, self.line_owners, window)
+        return joined([inside, along, of_points(self.points, self.point_owners, window)])
+
+    def between(self, top: int, bottom: int) -> Shapes:
+        """What of them decides on the rows from one to another, which is not among them."""
+        edges, lines = (_meeting(some, top, bottom) for some in (self.edges, self.lines))
+        points = (self.points[:, 1] >= top - 1) & (self.points[:, 1] <= bottom)
+        return Shapes(
+            self.edges[edges],
+            self.rings[edges],
+            self.ring_owners,
+            self.lines[lines],
+            self.line_owners[lines],
+            self.points[points],
+            self.point_owners[points],
+        )
+
+
 def joined(parts: list[Runs]) -> Runs:
     """Runs from several sources in one."""
     columns = zip(*parts, strict=True)
     return Runs(*(np.concatenate(column).astype(np.int64) for column in columns))
 
 
-def of_polygons(edges: np.ndarray, rings: np.ndarray, height: int, width: int) -> Runs:
+def disjoint(runs: Runs) -> Runs:
+    """The same pixels, each but once for its shape, ordered by shape, row and column."""
+    if not len(runs.rows):
+        return runs
+    order = np.lexsort((runs.firsts, runs.rows, runs.owners))
+    rows, firsts, lasts, owners = (column[order] for column in runs)
+    new = np.ones(len(rows), bool)
+    new[1:] = (rows[1:] != rows[:-1]) | (owners[1:] != owners[:-1])
+    line = np.cumsum(new) * (int(lasts.max()) + 2)  # so far to the side that lines do not meet
+    reach = np.maximum.accumulate(lasts + line)
+    new[1:] |= firsts[1:] + line[1:] > reach[:-1] + 1
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], len(rows)) - 1
+    return Runs(rows[starts], firsts[starts], reach[ends] - line[ends], owners[starts])
+
+
+def of_polygons(edges: np.ndarray, rings: np.ndarray, window: Window) -> Runs:
     """The pixels whose centres lie in polygons or on their edges.
 
     `edges` (n, 4) lead from x, y to x, y, and `rings` say to which polygon each belongs. Holes are rings of the same
@@ -55,20 +119,20 @@ def of_polygons(edges: np.ndarray, rings: np.ndarray, height: int, width: int) -
     edges = np.where(np.abs(edges - whole) <= CLOSE, whole, edges)
     x0, y0, x1, y1 = edges.T
     level = y0 == y1
-    crossing = _crossings(edges[~level], rings[~level], height)
+    crossing = _crossings(edges[~level], rings[~level], window)
     flat = level & (y0 == np.round(y0))
     along = Runs(y0[flat], np.minimum(x0, x1)[flat], np.maximum(x0, x1)[flat], rings[flat])
     corner = (y0 == np.round(y0)) & (x0 == np.round(x0))
     corners = Runs(y0[corner], x0[corner], x0[corner], rings[corner])
-    runs = [_whole(runs, height, width) for runs in (crossing, along, corners)]
+    runs = [_whole(runs, window) for runs in (crossing, along, corners)]
     return joined(runs)
 
 
-def of_lines(edges: np.ndarray, owners: np.ndarray, height: int, width: int) -> Runs:
+def of_lines(edges: np.ndarray, owners: np.ndarray, window: Window) -> Runs:
     """The pixels that lines run through; `edges` (n, 4) lead from x, y to x, y."""
     up = edges[:, 1] <= edges[:, 3]
     x0, y0, x1, y1 = np.where(up[:, None], edges, edges[:, [2, 3, 0, 1]]).T
-    rows, index = _rows(np.floor(y0 + 0.5), np.floor(y1 + 0.5), height)
+    rows, index = _rows(np.floor(y0 + 0.5), np.floor(y1 + 0.5), window)
     x0, y0, x1, y1 = x0[index], y0[index], x1[index], y1[index]
     rise = np.where(y1 > y0, y1 - y0, 1.0)
     ends = []
@@ -77,14 +141,13 @@ def of_lines(edges: np.ndarray, owners: np.ndarray, height: int, width: int) -> 
         ends.append(x0 + share * (x1 - x0))
     ends[1] = np.where(y1 > y0, ends[1], x1)
     firsts, lasts = np.floor(np.minimum(*ends) + 0.5), np.floor(np.maximum(*ends) + 0.5)
-    return _whole(Runs(rows, firsts, lasts, owners[index]), height, width)
+    return _whole(Runs(rows, firsts, lasts, owners[index]), window)
 
 
-def of_points(points: np.ndarray, owners: np.ndarray, height: int, width: int) -> Runs:
+def of_points(points: np.ndarray, owners: np.ndarray, window: Window) -> Runs:
     """The pixels with the nearest centres to points (n, 2) of x, y; none for points outside all pixels."""
-    size = np.array([width, height])
-    near = np.where(np.abs(points - (size - 0.5)) <= CLOSE, size - 1.0, np.floor(points + 0.5 + CLOSE))
-    return _whole(Runs(near[:, 1], near[:, 0], near[:, 0], owners), height, width)
+    near = np.floor(points + 0.5 + CLOSE)
+    return _whole(Runs(near[:, 1], near[:, 0], near[:, 0], owners), window)
 
 
 def burn(rows: np.ndarray, firsts: np.ndarray, lasts: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -107,10 +170,10 @@ def burn_block(
     return (plane if axes[0] < axes[1] else plane.T).reshape(sizes)
 
 
-def _crossings(edges: np.ndarray, rings: np.ndarray, height: int) -> Runs:
+def _crossings(edges: np.ndarray, rings: np.ndarray, window: Window) -> Runs:
     """Runs between each two crossings of a row with the edges of a polygon."""
     x0, y0, x1, y1 = edges.T
-    rows, index = _rows(np.ceil(np.minimum(y0, y1)), np.ceil(np.maximum(y0, y1)) - 1, height)
+    rows, index = _rows(np.ceil(np.minimum(y0, y1)), np.ceil(np.maximum(y0, y1)) - 1, window)
     x0, y0, x1, y1 = x0[index], y0[index], x1[index], y1[index]
     at = x0 + (rows - y0) * (x1 - x0) / (y1 - y0)
     owners = rings[index]
@@ -118,18 +181,27 @@ def _crossings(edges: np.ndarray, rings: np.ndarray, height: int) -> Runs:
     return Runs(rows[order][::2], at[order][::2], at[order][1::2], owners[order][::2])
 
 
-def _rows(first: np.ndarray, last: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
+def _rows(first: np.ndarray, last: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
     """All rows from a first to a last one that there are, and the index of the edge that each belongs to."""
-    first, last = np.clip(first, 0, height).astype(np.int64), np.clip(last, -1, height - 1).astype(np.int64)
+    bottom = window.top + window.height
+    first = np.clip(first, window.top, bottom).astype(np.int64)
+    last = np.clip(last, window.top - 1, bottom - 1).astype(np.int64)
     counts = np.maximum(last - first + 1, 0)
     index = np.repeat(np.arange(len(counts)), counts)
     behind = np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
     return first[index] + behind, index
 
 
-def _whole(runs: Runs, height: int, width: int) -> Runs:
-    """Runs from pixel to pixel, without those that hold no pixel of the array."""
-    firsts = np.clip(np.ceil(runs.firsts - CLOSE), 0, width).astype(np.int64)
-    lasts = np.clip(np.floor(runs.lasts + CLOSE), -1, width - 1).astype(np.int64)
-    kept = (firsts <= lasts) & (runs.rows >= 0) & (runs.rows < height)
-    return Runs(runs.rows[kept].astype(np.int64), firsts[kept], lasts[kept], runs.owners[kept])
+def _whole(runs: Runs, window: Window) -> Runs:
+    """Runs from pixel to pixel, without those that hold no pixel of the window."""
+    left, right, bottom = window.left, window.left + window.width, window.top + window.height
+    firsts = np.clip(np.ceil(runs.firsts - CLOSE), left, right).astype(np.int64) - left
+    lasts = np.clip(np.floor(runs.lasts + CLOSE), left - 1, right - 1).astype(np.int64) - left
+    kept = (firsts <= lasts) & (runs.rows >= window.top) & (runs.rows < bottom)
+    return Runs(runs.rows[kept].astype(np.int64) - window.top, firsts[kept], lasts[kept], runs.owners[kept])
+
+
+def _meeting(edges: np.ndarray, top: int, bottom: int) -> np.ndarray:
+    """Which edges reach into rows, with half a pixel and a little more on either side."""
+    y = edges[:, [1, 3]]
+    return (y.max(axis=1) >= top - 1) & (y.min(axis=1) <= bottom)

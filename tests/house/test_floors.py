@@ -16,6 +16,8 @@ FLOORS = [
         "dimensions",
         "arguments",
         "geometries",
+        "vectors",
+        "zones",
         "overlap",
         "expressions",
         "graphs",

@@ -1,6 +1,10 @@
 """Processes on cubes; `apply`, `mask` and the like are the functions, not the modules of the same names."""
 
-from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal, aggregate_temporal_period
+from openeo_processes_dask.process_implementations.cubes.aggregate import (
+    aggregate_spatial,
+    aggregate_temporal,
+    aggregate_temporal_period,
+)
 from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
 from openeo_processes_dask.process_implementations.cubes.climatology import anomaly, climatological_normal
 from openeo_processes_dask.process_implementations.cubes.curves import fit_curve, predict_curve
@@ -36,6 +40,7 @@ from openeo_processes_dask.process_implementations.cubes.save import save_result
 
 __all__ = [
     "add_dimension",
+    "aggregate_spatial",
     "aggregate_temporal",
     "aggregate_temporal_period",
     "anomaly",

@@ -9,30 +9,75 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import blocks, dimensions
+from openeo_processes_dask import blocks, dimensions, vectors, zones
+from openeo_processes_dask import geometries as outlined
 from openeo_processes_dask.arguments import instants, interval, plain
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import (
+    DimensionExists,
     DistinctDimensionLabelsRequired,
     ProcessParameterInvalid,
+    TargetDimensionExists,
     TemporalExtentEmpty,
 )
+from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing, periods
 from openeo_processes_dask.vocabulary import (
     PERIODS,
     Anything,
+    Geometries,
     Intervals,
     LabelList,
     OptionalDimensionName,
     Period,
+    PixelReducer,
+    RasterCube,
     Reducer,
     Scaling,
     TemporalCube,
+    VectorCube,
 )
 
 _TIME_OF_DAY = re.compile(r"(\d{2}):(\d{2}):(\d{2})Z?")
 _SECONDS_A_DAY = 24 * 60 * 60
+
+
+@declare("cubes", "aggregate", scaling=Scaling.TREE)
+def aggregate_spatial(
+    data: RasterCube,
+    geometries: Geometries,
+    reducer: PixelReducer,
+    target_dimension: OptionalDimensionName = None,
+    context: Anything = None,
+) -> VectorCube:
+    """Make one value of the pixels under each geometry (zonal statistics).
+
+    Polygons have the pixels whose centres lie in them or on their edges, points the pixel that they lie in, lines those
+    that they run through; a pixel under several geometries counts for each. The geometries, as they were given and in
+    their own CRS, are the labels of a dimension in the place of x and y, with the properties of features beside them.
+    A geometry that is empty, or has no pixel of the cube, has no-data, so that integers become floating point unless
+    the cube declares a no-data value. With a target dimension each value is followed by the numbers of all and of
+    valid pixels.
+
+    Each chunk that a geometry reaches into is read once, whatever the number of geometries. Statistics that can be
+    combined (sum, mean, min …) make partial results there, which meet in a tree. Any other reducer gets the pixels of
+    each geometry together; geometries with more pixels than a few chunks then take fewer dates and bands at a time.
+
+    Raises
+    ------
+    TargetDimensionExists
+        If the cube has a dimension with the name of the target dimension.
+    """
+    cube = dimensions.as_cube(data)
+    y, x = dimensions.require_spatial(cube)
+    features = vectors.read(geometries)
+    kept = [name for name in cube.dims if name not in (y, x)]
+    if features.dimension in kept:
+        raise DimensionExists(f"the geometries' dimension {features.dimension!r} is one of {tuple(cube.dims)}")
+    if target_dimension is not None and target_dimension in (*cube.dims, features.dimension):
+        raise TargetDimensionExists(f"the target dimension {target_dimension!r} is one of {tuple(cube.dims)}")
+    return _of_zones(cube, features, trace(reducer, "data", context=context), target_dimension)
 
 
 @declare("cubes", "aggregate", scaling=Scaling.TREE)
@@ -114,6 +159,30 @@ def aggregated(
         cube = cube.astype(missing.float_of(cube.dtype))  # what comes of nothing needs a place to be missing
     result = blocks.grouped(trace(reducer, "data", context=context), cube, dimension, groups, names)
     return dimensions.with_role(result, dimension, "temporal")
+
+
+def _of_zones(
+    cube: xr.DataArray, features: vectors.Features, reducer: Expression, target_dimension: str | None
+) -> xr.DataArray:
+    """A vector cube of what a reducer makes of the pixels under features."""
+    y, x = dimensions.require_spatial(cube)
+    inside = outlined.placed(features, cube) if cube.sizes[y] and cube.sizes[x] else outlined.NOWHERE
+    counting = target_dimension is not None
+    values, way = zones.reduced(reducer, cube, inside, len(features.shapes), counting)
+    others = [name for name in cube.dims if name not in (y, x)]
+    mapping = {cube.encoding.get("grid_mapping", cube.attrs.get("grid_mapping")), "spatial_ref", "crs"}
+    gone = {y, x, *mapping}
+    coordinates = {n: c for n, c in cube.coords.items() if n not in gone and not {y, x} & set(c.dims)}
+    dims = [*others, features.dimension, *([target_dimension] if counting else [])]
+    attributes = {k: v for k, v in cube.attrs.items() if k not in ("crs", "grid_mapping")}
+    result = xr.DataArray(values, dims=dims, coords=coordinates, attrs=attributes)
+    result.name = cube.name
+    result = blocks.like(result, result.data, way)
+    if counting:
+        result = result.assign_coords({target_dimension: list(zones.COUNTS)})
+    place = min(cube.get_axis_num(name) for name in (y, x))
+    order = [*others[:place], features.dimension, *others[place:], *dims[len(others) + 1 :]]
+    return vectors.with_features(result.transpose(*order), features)
 
 
 def _inside(pair: Any, moments: np.ndarray) -> np.ndarray:
