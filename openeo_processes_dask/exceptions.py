@@ -6,7 +6,8 @@ OpenEOException
 ├── arrays                       Array…, MinMaxSwapped, Quantiles…, DivisionByZero, MultiplicandMissing
 ├── dimensions and labels        Dimension…, Label…, Band…, TooManyDimensions, Temporal…
 ├── cubes                        …DataCube…, OverlapResolverMissing, Kernel…, Geometr…, Unit…
-├── files and collections        CollectionNotFound, NoDataAvailable, File…, Format…, Properties…, CRSInvalid
+├── files and collections        CollectionNotFound, NoDataAvailable, File…, Format…, Properties…, CRSInvalid,
+│                                StorageFailure
 └── outside code                 Invalid…
 """
 
@@ -286,6 +287,10 @@ class NoDataAvailable(OpenEOException):
 
 class PropertiesUnsupported(OpenEOException):
     """This source cannot be filtered by properties."""
+
+
+class StorageFailure(OpenEOException):
+    """The result could not be stored, such as on a full disk."""
 
 
 # --- outside code

@@ -19,7 +19,7 @@ PATIENCE = 60.0  # seconds until what does not start or end is given up
 
 
 @contextlib.contextmanager
-def separate_processes(folder: Path, workers: int = 2, threads: int = 1) -> Iterator[str]:
+def separate_processes(folder: Path, workers: int = 2, threads: int = 1, memory: str = "auto") -> Iterator[str]:
     """The address of a scheduler with workers that were started elsewhere and have no benchmarks."""
     # They have this checkout's package, whichever one is installed, and not what lies beside it.
     (folder / PACKAGE.name).symlink_to(PACKAGE)
@@ -30,7 +30,8 @@ def separate_processes(folder: Path, workers: int = 2, threads: int = 1) -> Iter
         scheduler = ("scheduler", *local, "--port", "0", "--scheduler-file", str(note))
         stack.enter_context(_running(scheduler, folder))
         address = _address(note)
-        many = ("--nworkers", str(workers), "--nthreads", str(threads), "--nanny", "--local-directory", str(folder))
+        many = ("--nworkers", str(workers), "--nthreads", str(threads), "--memory-limit", memory, "--nanny")
+        many = (*many, "--local-directory", str(folder))
         stack.enter_context(_running(("worker", address, *local, *many, "--death-timeout", str(PATIENCE)), folder))
         yield address
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
@@ -23,7 +22,7 @@ import zarr
 
 from openeo_processes_dask import dimensions, exceptions, grids
 from openeo_processes_dask.process_implementations.cubes import load_collection, load_stac, save_result
-from openeo_processes_dask.process_implementations.cubes.saving import rasters, stream
+from openeo_processes_dask.process_implementations.cubes.saving import place, rasters, stream
 from tests.cubes import cases
 
 FORMATS = ("GTiff", "COG", "netCDF", "Zarr")
@@ -228,31 +227,70 @@ def test_a_block_that_fails_leaves_nothing(format: str, tmp_path: Path, schedule
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
 def test_an_interrupted_save_leaves_what_was_there(
-    format: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = cube().isel(t=0)
     item = save_result(first, format)
     count = threading.local()
-    original = stream.each_block
+    original = stream._write
 
-    def each_block(values: Any, write: Any, label: str) -> None:
+    def interrupted(values: Any, write: Any, *more: Any) -> None:
         def stop(where: Any, block: np.ndarray) -> None:
             count.blocks = getattr(count, "blocks", 0) + 1
             if count.blocks == 3:
-                raise error
+                raise KeyboardInterrupt
             write(where, block)
 
         with dask.config.set(scheduler="synchronous"):
-            original(values, stop, label)
+            original(values, stop, *more)
 
-    monkeypatch.setattr(stream, "each_block", each_block)
-    with pytest.raises(type(error)):
+    monkeypatch.setattr(stream, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         save_result(first + 1, format, {"overwrite": True})
     monkeypatch.undo()
     assert left(tmp_path) == ["result" + SUFFIX[format]]
     np.testing.assert_array_equal(again(item, tmp_path).squeeze("t"), first)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_full_disk_is_said_and_leaves_nothing(format: str, tmp_path: Path) -> None:
+    program = (
+        "import resource, sys, dask.config, numpy as np\n"
+        "from openeo_processes_dask.exceptions import StorageFailure\n"
+        "from openeo_processes_dask.process_implementations.cubes import save_result\n"
+        "from tests.cubes import cases\n"
+        "dask.config.set({'openeo.results': sys.argv[1]})\n"
+        "array = np.random.default_rng(0).random((1, 2, 400, 400))\n"
+        "cube = cases.cube(array, {'y': 200})\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "try:\n"
+        "    save_result(cube, sys.argv[2])\n"
+        "except StorageFailure as error:\n"
+        "    print(error)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path), format]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert f"result{SUFFIX[format]} could not be written" in run.stdout, run
+    assert (run.returncode, left(tmp_path)) == (0, [])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_of_two_runs_at_once_one_is_told(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = cube().isel(t=0)
+    original = place._publish
+
+    def publish(*more: Any) -> None:
+        monkeypatch.undo()
+        save_result(first, format)  # another run, which is done in between
+        original(*more)
+
+    monkeypatch.setattr(place, "_publish", publish)
+    with pytest.raises(exceptions.FileExists, match="exists since a moment ago"):
+        save_result(first + 1, format)
+    assert left(tmp_path) == ["result" + SUFFIX[format]]
+    with dask.config.set({"openeo.collections": str(tmp_path)}):
+        np.testing.assert_array_equal(load_collection("result" + SUFFIX[format], None, None)[0], first)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -297,12 +335,12 @@ def test_a_folder_of_somebody_is_never_replaced(tmp_path: Path) -> None:
 def test_a_truncated_tiff_is_found_out(tmp_path: Path) -> None:
     saved = cube().isel(t=0)
     save_result(saved, "GTiff", {"path": "a.tif", "compression": "none"})
-    made = rasters.images(saved, "GTiff")
-    rasters._check(tmp_path / "a.tif", made)
+    expected = (3, 50, 70, "uint16")
+    rasters.check(tmp_path / "a.tif", expected)
     content = (tmp_path / "a.tif").read_bytes()
     (tmp_path / "a.tif").write_bytes(content[:-100])
     with pytest.raises(exceptions.FileContentInvalid, match=r"a\.tif is incomplete: tile"):
-        rasters._check(tmp_path / "a.tif", made)
+        rasters.check(tmp_path / "a.tif", expected)
 
 
 # --- bad input

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from openeo_processes_dask.process_implementations.cubes.saving import stream
+from openeo_processes_dask.process_implementations.cubes import load_collection, save_result
+from openeo_processes_dask.process_implementations.cubes.saving import arrays, stream, workers
+from tests.cubes import cases
 
 
 def test_nothing_holds_the_cube() -> None:
@@ -76,3 +83,65 @@ def test_progress_is_for_those_who_watch(monkeypatch: pytest.MonkeyPatch, capsys
     with dask.config.set({"openeo.progress": False}):
         stream.each_block(values, lambda where, block: None, "writing a.tif")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("format", ["GTiff", "COG", "Zarr"])
+def test_workers_write_what_they_compute(client: Any, format: str, tmp_path: Path) -> None:
+    saved = cases.cube(cases.values((3, 2, 50, 70)), {"t": 2, "y": 20, "x": 33})
+    pid = os.getpid()
+
+    def elsewhere(block: np.ndarray) -> np.ndarray:
+        assert os.getpid() != pid
+        return block
+
+    def never(*more: Any) -> None:
+        raise AssertionError("blocks came to the client")
+
+    computed = saved.copy(data=saved.data.map_blocks(elsewhere, meta=saved.data._meta))
+    with dask.config.set(scheduler=client), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "_from_cluster", never)
+        save_result(computed, format, {"path": str(tmp_path / "a")})
+    loaded = load_collection(str(tmp_path / "a.zarr" if format == "Zarr" else tmp_path), None, None)
+    np.testing.assert_array_equal(loaded, saved)
+
+
+@pytest.mark.parametrize("format", ["GTiff", "COG", "Zarr"])
+def test_what_workers_do_not_see_comes_here(client: Any, format: str, tmp_path: Path) -> None:
+    saved = cases.cube(cases.values((3, 2, 50, 70)), {"t": 2, "y": 20, "x": 33})
+    with dask.config.set(scheduler=client), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "all_see", lambda client, folder: False)
+        save_result(saved, format, {"path": str(tmp_path / "a")})
+    loaded = load_collection(str(tmp_path / "a.zarr" if format == "Zarr" else tmp_path), None, None)
+    np.testing.assert_array_equal(loaded, saved)
+
+
+def test_a_failure_on_a_worker_ends_all_writing(client: Any, tmp_path: Path) -> None:
+    def slow(block: np.ndarray, block_id: tuple[int, ...]) -> np.ndarray:
+        if block_id[0] == 1:
+            raise ArithmeticError("in the middle")
+        time.sleep(0.1)
+        return block
+
+    saved = cases.cube(cases.values((30, 1, 5, 7)), {"t": 1})
+    failing = saved.copy(data=saved.data.map_blocks(slow, meta=saved.data._meta))
+    with dask.config.set(scheduler=client), pytest.raises(ArithmeticError, match="in the middle"):
+        save_result(failing, "Zarr", {"path": str(tmp_path / "a")})
+    time.sleep(0.3)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=8), st.integers(1, 3000))
+def test_blocks_of_a_store_are_written_by_one_only(sizes: list[int], factor: int) -> None:
+    rows = [size * factor for size in sizes]
+    values = da.zeros((2, 1, sum(rows), 4), chunks=((1, 1), (1,), tuple(rows), (4,)))
+    made = arrays.variables(
+        cases.cube(np.zeros((2, 1, 1, 1)))
+        .isel(y=0, x=0, drop=True)
+        .expand_dims({"y": np.arange(sum(rows))[::-1], "x": np.arange(4)}, (2, 3))
+        .copy(data=values),
+        "Zarr",
+    )
+    chunks = arrays._aligned(made).chunks
+    (t, y, x) = made.blocks
+    for sizes_of, step in zip((chunks[0], *chunks[2:]), (t, y, x), strict=True):
+        assert all(size % step == 0 for size in sizes_of[:-1])

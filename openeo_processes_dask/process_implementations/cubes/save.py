@@ -21,7 +21,9 @@ def save_result(data: Anything, format: OutputFormat, options: OutputOptions = N
     """Write a cube to files, and tell in a STAC Item what was written.
 
     This computes the cube, block by block: a block is written as soon as it is there, and no one holds more of the
-    cube than that. Files appear under their names when they are complete; after a failure there are none.
+    cube than that. On a cluster the workers write, if they see the folder, otherwise the blocks come to the client;
+    a netCDF file has one writer, the client. Files appear under their names when they are complete; after a failure
+    there are none. What cannot be stored raises StorageFailure.
 
     Formats, in upper or lower case: GTiff and COG (one file for each date, with the date in its name where there are
     several), netCDF and Zarr (one variable for each band). Truth values become bytes. All have the options `path`
@@ -72,7 +74,7 @@ def _write(cube: xr.DataArray, format: str, path: Path, settings: dict[str, Any]
         images = rasters.images(cube, format)
         finals = rasters.file_names(path, images.labels)
         with place.unfinished(finals, settings["overwrite"]) as folder:
-            rasters.write(images, [folder / final.name for final in finals], settings, format == "COG")
+            rasters.write(images, [folder / final.name for final in finals], format, settings)
         return dict(zip(finals, images.labels if len(finals) > 1 else [None], strict=True))
     variables = arrays.variables(cube, format)
     with place.unfinished([path], settings["overwrite"]) as folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from openeo_processes_dask.process_implementations.cubes.loading.layers import s
 
 from . import stream
 from .options import lone_name
+from .place import Patient, storing
+from .workers import Where
 
 TILE = 512  # most rows and columns of a block in the file
 MOST = 2**22  # most values of a block in the file
@@ -105,24 +107,28 @@ def variables(cube: xr.DataArray, format: str) -> Variables:
 
 
 def write_netcdf(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
-    """Write a netCDF file, and look whether it is complete."""
+    """Write a netCDF file, and look whether it is complete; HDF5 has one writer at a time, which is this process."""
     with dask.config.set(scheduler="synchronous"):  # or xarray asks a cluster for a lock
-        coordinates(made).to_netcdf(path, engine="h5netcdf")
+        start = bytes(coordinates(made).to_netcdf(engine="h5netcdf"))
     packing = {"compression": "gzip", "compression_opts": options["compression"], "shuffle": True}
-    with h5netcdf.File(path, "a") as file:
-        targets = []
-        for index, name in enumerate(made.names):
-            more: dict[str, Any] = {"chunks": made.blocks} if made.dims else {}
-            more |= packing if options["compression"] and made.dims else {}
-            target = file.create_variable(name, made.dims, made.stored, fillvalue=made.nodata, **more)
-            target.attrs.update(made.attributes(index))
-            targets.append(target)
-        _fill(made, targets, path)
+    with storing(path):
+        path.write_bytes(start)
+    with Patient(path) as kept:
+        with h5netcdf.File(kept, "a") as file:
+            targets = []
+            for index, name in enumerate(made.names):
+                more: dict[str, Any] = {"chunks": made.blocks} if made.dims else {}
+                more |= packing if options["compression"] and made.dims else {}
+                target = file.create_variable(name, made.dims, made.stored, fillvalue=made.nodata, **more)
+                target.attrs.update(made.attributes(index))
+                targets.append(target)
+            _fill_here(made, targets, path, kept)
+        kept.complain()
     _check(made, path, "h5netcdf")
 
 
 def write_zarr(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
-    """Write a zarr 3 store, and look whether it is complete."""
+    """Write a zarr 3 store, each block by whoever computes it, and look whether it is complete."""
     dataset = coordinates(made)
     packing = {"compressors": None} if options["compression"] == "none" else {}
     for index, name in enumerate(made.names):
@@ -132,11 +138,52 @@ def write_zarr(made: Variables, path: Path, options: Mapping[str, Any]) -> None:
         dataset[name].encoding = {"chunks": made.blocks, "_FillValue": made.nodata, **packing}
         if made.nodata is None:
             del dataset[name].encoding["_FillValue"]
-    with dask.config.set(scheduler="synchronous"):
+    with storing(path), dask.config.set(scheduler="synchronous"):
         dataset.to_zarr(path, mode="w-", zarr_format=3, consolidated=False, compute=False, safe_chunks=False)
-    group = zarr.open_group(path, mode="r+")
-    _fill(made, [group[name] for name in made.names], path)
+    region = _Regions(path, made.names, made.axis, made.stored.str)
+    stream.where_computed(_aligned(made), region, f"writing {path.name}", path.parent)
     _check(made, path, "zarr")
+
+
+@dataclass(frozen=True)
+class _Regions:
+    """Writes blocks into a zarr store, wherever it is called."""
+
+    path: Path
+    names: tuple[str, ...]
+    axis: int | None
+    stored: str
+
+    def __call__(self, where: Where, block: np.ndarray) -> None:
+        with storing(self.path):
+            group: Any = zarr.open_group(self.path, mode="r+")
+            for name, inside, values in _parts(self.names, self.axis, where, block):
+                group[name][inside] = values.astype(self.stored, copy=False)
+
+
+def _parts(
+    names: Sequence[str], axis: int | None, where: Where, block: np.ndarray
+) -> Iterator[tuple[str, Where, np.ndarray]]:
+    """What of a block goes into each variable, and where."""
+    bands = slice(0, 1) if axis is None else where[axis]
+    inside = tuple(one for i, one in enumerate(where) if i != axis)
+    for place, index in enumerate(range(bands.start, bands.stop)):
+        yield names[index], inside, block if axis is None else block.take(place, axis)
+
+
+def _aligned(made: Variables) -> Any:
+    """The values in blocks that share none of the store's, so that two never write to the same one."""
+    values, blocks = made.cube.data, iter(made.blocks)
+    if not isinstance(values, da.Array):
+        return values
+    chunks = []
+    for axis, sizes in enumerate(values.chunks):
+        step = 1 if axis == made.axis else next(blocks)
+        if any(size % step for size in sizes[:-1]):
+            step *= max(max(sizes) // step, 1)
+            sizes = tuple(min(step, values.shape[axis] - start) for start in range(0, values.shape[axis], step))
+        chunks.append(sizes)
+    return values.rechunk(tuple(chunks))
 
 
 def coordinates(made: Variables) -> xr.Dataset:
@@ -179,16 +226,15 @@ def _cf(cube: xr.DataArray, name: str) -> dict[str, str]:
     return {k: v for k, v in axes.get(role.upper(), {}).items() if k in ("axis", "standard_name", "units")}
 
 
-def _fill(made: Variables, targets: list[Any], path: Path) -> None:
+def _fill_here(made: Variables, targets: list[Any], path: Path, kept: Patient) -> None:
     written = 0
+    by_name = dict(zip(made.names, targets, strict=True))
 
-    def write(where: stream.Where, block: np.ndarray) -> None:
+    def write(where: Where, block: np.ndarray) -> None:
         nonlocal written
-        bands = slice(0, 1) if made.axis is None else where[made.axis]
-        inside = tuple(one for i, one in enumerate(where) if i != made.axis)
-        for place, index in enumerate(range(bands.start, bands.stop)):
-            values = block if made.axis is None else block.take(place, made.axis)
-            targets[index][inside] = values.astype(made.stored, copy=False)
+        for name, inside, values in _parts(made.names, made.axis, where, block):
+            by_name[name][inside] = values.astype(made.stored, copy=False)
+        kept.complain()
         written += block.size
 
     stream.each_block(made.cube.data, write, f"writing {path.name}")

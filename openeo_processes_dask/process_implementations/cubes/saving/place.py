@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import io
 import os
 import platform
 import shutil
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import dask
+from rasterio.errors import RasterioError
 
-from openeo_processes_dask.exceptions import FileExists, FilePathInvalid
+from openeo_processes_dask.exceptions import FileExists, FilePathInvalid, StorageFailure
 
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # a number of a process says nothing on another machine
 STORE = ("zarr.json", ".zgroup")  # what tells a zarr store from any other folder
@@ -40,6 +42,67 @@ def final_path(given: Any, suffix: str) -> Path:
 
 
 @contextlib.contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Where a result is written: what the system says against that becomes an openEO error.
+
+    Raises
+    ------
+    StorageFailure
+        If something cannot be written.
+    """
+    try:
+        yield
+    except (OSError, RasterioError, RuntimeError) as error:  # the last is h5py's, when it cannot flush
+        reasons = [str(error)] + ([str(error.__cause__)] if error.__cause__ else [])
+        free = _free(path)
+        reasons += [] if free is None else [f"{free} bytes are free there"]
+        raise StorageFailure(f"{path.name} could not be written: {'; '.join(reasons)}") from error
+
+
+class Patient(io.FileIO):
+    """A file for HDF5, which ends the whole process when it cannot write what it has to before it closes a file.
+
+    So after an error nothing more is written, and HDF5 is not told; `complain` raises what was wrong.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "r+")
+        self.path = path
+        self.error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        rest = memoryview(content).cast("B")
+        size = len(rest)
+        try:
+            while rest and self.error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        if self.error is not None:
+            self.seek(len(rest), os.SEEK_CUR)
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size) if self.error is None else size or 0
+        except OSError as error:
+            self.error = error
+            return size or 0
+
+    def complain(self) -> None:
+        with storing(self.path):
+            if self.error is not None:
+                raise self.error
+
+
+def _free(path: Path) -> int | None:
+    for folder in path.parents:
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(folder).free
+    return None
+
+
+@contextlib.contextmanager
 def unfinished(finals: Sequence[Path], overwrite: bool) -> Iterator[Path]:
     """A folder to write results into, each under the last part of its final path.
 
@@ -50,17 +113,21 @@ def unfinished(finals: Sequence[Path], overwrite: bool) -> Iterator[Path]:
     ------
     FileExists
         If there is something under a final name, and it is not to be overwritten or is no result.
+    StorageFailure
+        If nothing can be written there.
     """
     _check(finals, overwrite)
     parent = finals[0].parent
-    parent.mkdir(parents=True, exist_ok=True)
-    _sweep(finals[0])
     folder = parent / f".{finals[0].name}.partial-{_HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    folder.mkdir()
+    with storing(finals[0]):
+        parent.mkdir(parents=True, exist_ok=True)
+        _sweep(finals[0])
+        folder.mkdir()
     try:
         yield folder
         _check(finals, overwrite)
-        _publish(folder, finals)
+        with storing(finals[0]):
+            _publish(folder, finals, overwrite)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -87,13 +154,17 @@ def _check(finals: Sequence[Path], overwrite: bool) -> None:
             raise FileExists(f"{final} exists and is no result of this format, so it is not replaced")
 
 
-def _publish(folder: Path, finals: Sequence[Path]) -> None:
+def _publish(folder: Path, finals: Sequence[Path], overwrite: bool) -> None:
     """Move everything to its final name; if that fails half-way, what was there before comes back."""
     old = folder / "old"
     old.mkdir()
     moved: list[Path] = []
     try:
         for final in finals:
+            if not overwrite:
+                _move_to_nothing(folder / final.name, final)
+                moved.append(final)
+                continue
             if final.exists():
                 _keep(final, old / final.name)
             moved.append(final)
@@ -103,6 +174,25 @@ def _publish(folder: Path, finals: Sequence[Path]) -> None:
             _remove(final)
             if (old / final.name).exists():
                 os.replace(old / final.name, final)
+        raise
+
+
+def _move_to_nothing(made: Path, final: Path) -> None:
+    """Move to a name that nobody has, not even since it was looked for: two may be saving the same."""
+    try:
+        if made.is_dir():
+            os.rename(made, final)  # fails where there is a folder that is not empty
+            return
+        try:
+            os.link(made, final)
+        except FileExistsError:
+            raise
+        except OSError:  # not every file system has them
+            final.touch(exist_ok=False)
+            os.replace(made, final)
+    except OSError as error:
+        if final.exists():
+            raise FileExists(f"{final} exists since a moment ago; the option overwrite replaces it") from error
         raise
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import rasterio
 import rasterio.shutil
-import rasterio.windows
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -22,8 +23,22 @@ from openeo_processes_dask.process_implementations.cubes.loading.layers import T
 
 from . import stream
 from .options import lone_name
+from .place import storing
+from .workers import Where
 
-TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
+GDAL_TYPES = {
+    "uint8": "Byte",
+    "int8": "Int8",
+    "uint16": "UInt16",
+    "int16": "Int16",
+    "uint32": "UInt32",
+    "int32": "Int32",
+    "uint64": "UInt64",
+    "int64": "Int64",
+    "float32": "Float32",
+    "float64": "Float64",
+}
+TYPES = {"GTiff": tuple(GDAL_TYPES), "COG": tuple(GDAL_TYPES), "PNG": ("uint8", "uint16")}
 
 
 @dataclass(frozen=True)
@@ -51,8 +66,9 @@ def images(cube: xr.DataArray, format: str) -> Images:
     if y is None or x is None or more:
         reason = f"{', '.join(more)} beside x, y, one of time and one of bands" if more else "no x and y"
         raise FormatUnsuitable(f"{format} holds images, and the cube has {reason}: {tuple(map(str, cube.dims))}")
-    if cube.dtype.name not in (*TYPES, "bool", "float16"):
-        raise FormatUnsuitable(f"{format} cannot hold values of type {cube.dtype}; it can hold {', '.join(TYPES)}")
+    types = TYPES[format]
+    if cube.dtype.name not in (*types, "bool", *(("float16",) if "float32" in types else ())):
+        raise FormatUnsuitable(f"{format} cannot hold values of type {cube.dtype}; it can hold {', '.join(types)}")
     if cube.dtype.name in ("bool", "float16"):
         cube = cube.astype("uint8" if cube.dtype == bool else "float32", keep_attrs=True)
     ordered = cube.transpose(*time, *bands, y, x)
@@ -81,112 +97,152 @@ def file_names(path: Path, labels: Sequence[Any]) -> list[Path]:
     return [path.with_name(f"{path.stem}_{label}{path.suffix}") for label in written]
 
 
-def write(made: Images, paths: Sequence[Path], options: dict[str, Any], cloud_optimized: bool) -> None:
+def write(made: Images, paths: Sequence[Path], format: str, options: dict[str, Any]) -> None:
     """Write one file per date, and look whether each is complete."""
-    if not cloud_optimized:
-        _write_tiled(made, paths, options["compression"], options["blocksize"])
-    else:
-        # overviews need the whole image, so a COG is made of a plain file; it is gone before the next one is made
-        plain = [path.with_name(f"{path.stem}.plain.tif") for path in paths]
-        _write_tiled(made, plain, "none", options["blocksize"])
-        for source, path in zip(plain, paths, strict=True):
-            _copy(source, path, options)
-            source.unlink()
-    for path in paths:
-        _check(path, made)
+    kept = Raw(tuple(made.values.shape[1:]), np.dtype(made.values.dtype).newbyteorder("=").name, tuple(paths))
+    dates = tuple(_description(made, kept, date) for date in range(len(paths)))
+    finish = _Finish(kept, dates, made.bands, format, tuple(_creation(made, format, options).items()))
+    stream.where_computed(made.values, kept, f"writing {paths[0].name}", paths[0].parent, finish)
 
 
-def _write_tiled(made: Images, paths: Sequence[Path], compression: str, blocksize: int) -> None:
-    with _Files(made, paths, compression, blocksize) as files:
-        stream.each_block(made.values, files.write, f"writing {paths[0].name}")
+@dataclass(frozen=True)
+class Raw:
+    """The pixels of each date in a file of its own, band after band, as they are in memory.
 
+    Any number of processes can write to such files at once, each another part, which no raster format allows.
+    """
 
-class _Files:
-    """The files of all dates; each is open from its first block to its last."""
+    shape: tuple[int, int, int]  # bands, rows, columns
+    dtype: str
+    paths: tuple[Path, ...]  # of the files that become of them
 
-    def __init__(self, made: Images, paths: Sequence[Path], compression: str, blocksize: int) -> None:
-        self.made, self.paths = made, paths
-        self.profile = _profile(made, compression, blocksize)
-        self.open: dict[int, Any] = {}
-        self.missing = dict.fromkeys(range(len(paths)), int(np.prod(made.values.shape[1:])))
+    def path(self, date: int) -> Path:
+        """The file of raw pixels of a date."""
+        return self.paths[date].with_name(f"{self.paths[date].name}.raw")
 
-    def __enter__(self) -> _Files:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for file in self.open.values():
-            with contextlib.suppress(rasterio.errors.RasterioError) if error[0] else contextlib.nullcontext():
-                file.close()
-
-    def write(self, where: stream.Where, block: np.ndarray) -> None:
+    def __call__(self, where: Where, block: np.ndarray) -> None:
+        """Write a block of dates, bands, rows and columns."""
         dates, bands, rows, columns = where
-        window = rasterio.windows.Window.from_slices(rows, columns)
         for place, date in enumerate(range(dates.start, dates.stop)):
-            if date not in self.open:
-                self.open[date] = self._create(date)
-            self.open[date].write(block[place], range(bands.start + 1, bands.stop + 1), window=window)
-            self.missing[date] -= block[place].size
-            if not self.missing[date]:
-                self.open.pop(date).close()
+            with storing(self.paths[date]):
+                self._write(self.path(date), bands, rows, columns, np.ascontiguousarray(block[place], self.dtype))
 
-    def _create(self, date: int) -> Any:
-        file = rasterio.open(self.paths[date], "w", **self.profile)
-        for index, name in enumerate(self.made.bands, 1):
-            file.set_band_description(index, name)
-        label = self.made.labels[date]
-        if isinstance(label, np.datetime64):
-            # not in the domain IMAGERY, which does not survive the copy to COG
-            file.update_tags(**{TAKEN: f"{pd.Timestamp(label):%Y-%m-%d %H:%M:%S}"})
-        return file
+    def _write(self, path: Path, bands: slice, rows: slice, columns: slice, block: np.ndarray) -> None:
+        _, height, width = self.shape
+        # nothing but what is below the folder may come into being, so a folder that has gone is an error
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            for band, image in enumerate(block, bands.start):
+                whole = columns == slice(0, width)
+                for row, values in [(rows.start, image)] if whole else enumerate(image, rows.start):
+                    start = ((band * height + row) * width + columns.start) * block.itemsize
+                    _write_at(file, memoryview(values).cast("B"), start)
+        finally:
+            os.close(file)
 
 
-def _profile(made: Images, compression: str, blocksize: int) -> dict[str, Any]:
+def _write_at(file: int, content: memoryview, start: int) -> None:
+    while content:
+        count = os.pwrite(file, content, start)
+        content, start = content[count:], start + count
+
+
+@dataclass(frozen=True)
+class _Finish:
+    """Makes the files of some dates of their raw pixels."""
+
+    raw: Raw
+    dates: tuple[str, ...]  # what GDAL is told of the raw pixels
+    bands: tuple[str, ...]
+    format: str
+    creation: tuple[tuple[str, Any], ...]
+
+    def __call__(self, dates: slice) -> None:
+        for date in range(dates.start, dates.stop):
+            raw, final = self.raw.path(date), self.raw.paths[date]
+            with storing(final):
+                _check_raw(raw, int(np.prod(self.raw.shape)) * np.dtype(self.raw.dtype).itemsize)
+                description = raw.with_suffix(".vrt")
+                description.write_text(self.dates[date])
+                rasterio.shutil.copy(description, final, driver=self.format, **dict(self.creation))
+                description.unlink()
+                raw.unlink()
+            check(final, (*self.raw.shape, self.raw.dtype), tiles=self.format in ("GTiff", "COG"))
+
+
+def _check_raw(path: Path, size: int) -> None:
+    if path.stat().st_size != size:
+        raise FileContentInvalid(f"{path.stem} was not written whole: {path.stat().st_size} of {size} bytes")
+
+
+def _description(made: Images, raw: Raw, date: int) -> str:
+    """What GDAL must know of the raw pixels of a date."""
+    bands, rows, columns = raw.shape
+    size = np.dtype(raw.dtype).itemsize
+    root = ElementTree.Element("VRTDataset", rasterXSize=str(columns), rasterYSize=str(rows))
+
+    def add(parent: Any, name: str, text: str, **more: Any) -> Any:
+        one = ElementTree.SubElement(parent, name, more)
+        one.text = text
+        return one
+
+    if made.grid.crs:
+        add(root, "SRS", made.grid.crs.to_wkt())
+    add(root, "GeoTransform", ", ".join(repr(float(v)) for v in made.grid.affine.to_gdal()))
+    label = made.labels[date]
+    if isinstance(label, np.datetime64):
+        # not in the domain IMAGERY, which does not survive the copy to COG
+        about = ElementTree.SubElement(root, "Metadata")
+        add(about, "MDI", f"{pd.Timestamp(label):%Y-%m-%d %H:%M:%S}", key=TAKEN)
+    for band in range(bands):
+        kind = {"dataType": GDAL_TYPES[raw.dtype], "band": str(band + 1), "subClass": "VRTRawRasterBand"}
+        one = ElementTree.SubElement(root, "VRTRasterBand", kind)
+        add(one, "Description", made.bands[band])
+        if made.nodata is not None:
+            add(one, "NoDataValue", repr(made.nodata))
+        add(one, "SourceFilename", raw.path(date).name, relativeToVRT="1")
+        add(one, "ImageOffset", str(band * rows * columns * size))
+        add(one, "PixelOffset", str(size))
+        add(one, "LineOffset", str(columns * size))
+        add(one, "ByteOrder", "LSB" if sys.byteorder == "little" else "MSB")
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _creation(made: Images, format: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of GDAL's driver."""
+    if format == "PNG":
+        return {"ZLEVEL": options["compression"]}
     rows, columns = made.grid.shape
-    kind = np.dtype(made.values.dtype)
+    floating = np.dtype(made.values.dtype).kind == "f"
+    compression = options["compression"]
+    shared = {"compress": compression, "bigtiff": "IF_SAFER", "num_threads": "ALL_CPUS"}
+    if format == "COG":
+        given = shared | {"blocksize": options["blocksize"]}
+        if compression != "none":
+            given["predictor"] = "FLOATING_POINT" if floating else "STANDARD"
+        if options["overviews"] == "none":
+            return given | {"overviews": "NONE"}
+        return given | {"overview_resampling": options["overviews"]}
     # a tile is never larger than the image needs, rounded to what the format allows
-    side = min(blocksize, -(-max(rows, columns) // 16) * 16)
-    profile = {
-        "driver": "GTiff",
-        "count": len(made.bands),
-        "height": rows,
-        "width": columns,
-        "dtype": kind.name,
-        "crs": str(made.grid.crs) if made.grid.crs else None,
-        "transform": made.grid.affine,
-        "nodata": made.nodata,
-        "tiled": True,
-        "blockxsize": side,
-        "blockysize": side,
-        "interleave": "pixel" if len(made.bands) <= 4 else "band",
-        "bigtiff": "IF_SAFER",
-        "num_threads": "ALL_CPUS",
-    }
-    if compression != "none":
-        profile |= {"compress": compression, "predictor": 3 if kind.kind == "f" else 2}
-    return profile
+    side = min(options["blocksize"], -(-max(rows, columns) // 16) * 16)
+    given = shared | {"tiled": True, "blockxsize": side, "blockysize": side}
+    given["interleave"] = "pixel" if len(made.bands) <= 4 else "band"
+    return given | ({"predictor": 3 if floating else 2} if compression != "none" else {})
 
 
-def _copy(source: Path, path: Path, options: dict[str, Any]) -> None:
-    with rasterio.open(source) as file:
-        kind = np.dtype(file.dtypes[0])
-    given = {"compress": options["compression"], "blocksize": options["blocksize"], "bigtiff": "IF_SAFER"}
-    if options["compression"] != "none":
-        given["predictor"] = "FLOATING_POINT" if kind.kind == "f" else "STANDARD"
-    if options["overviews"] == "none":
-        given["overviews"] = "NONE"
-    else:
-        given["overview_resampling"] = options["overviews"]
-    rasterio.shutil.copy(source, path, driver="COG", num_threads="ALL_CPUS", **given)
+def check(path: Path, expected: tuple[int, int, int, str], tiles: bool = True) -> None:
+    """Read the file's directory: it must be what was meant, and each of its tiles must lie inside of the file.
 
-
-def _check(path: Path, made: Images) -> None:
-    """Read the file's directory: it must be what was meant, and each of its tiles must lie inside of the file."""
+    Raises
+    ------
+    FileContentInvalid
+        If it is not, or does not.
+    """
     size = path.stat().st_size
     with rasterio.open(path) as file:
-        expected = (len(made.bands), *made.grid.shape, made.values.dtype.name)
         if (file.count, file.height, file.width, file.dtypes[0]) != expected:
             raise FileContentInvalid(f"{path.name} was not written as it was meant: {file.profile}")
-        for band in file.indexes:
+        for band in file.indexes if tiles else ():
             for row, column in ((i, j) for (i, j), _ in file.block_windows(band)):
                 tile = f"{column}_{row}"
                 start = int(file.get_tag_item(f"BLOCK_OFFSET_{tile}", "TIFF", bidx=band) or 0)

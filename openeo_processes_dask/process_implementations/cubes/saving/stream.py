@@ -1,4 +1,4 @@
-"""Blocks of a cube one after the other, as they are computed: nobody ever holds the whole."""
+"""Blocks of a cube as they are computed, here or where they are computed: nobody ever holds the whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -17,62 +18,92 @@ import numpy as np
 from dask.optimization import cull
 from dask.task_spec import DataNode
 
-Where = tuple[slice, ...]
-Write = Callable[[Where, np.ndarray], None]
+from . import workers
+from .workers import Finish, Gate, Where, Write
+
 PATIENCE = 2.0  # seconds without a word; what is done by then needs no progress
 AHEAD = 2  # blocks for each thread of a cluster that are computed, or wait to be written, at a time
 
 
 def each_block(values: Any, write: Write, label: str) -> None:
-    """Compute the blocks of an array and hand each to `write` with its position; one call at a time.
+    """Compute the blocks of an array and hand each to `write` with its position; one call at a time, in this process.
 
-    On a cluster the blocks come to this process, whose file system the workers need not share. Blocks that share
-    no work are sent to the cluster only as others have been written; blocks that share work go there together, so
-    that nothing is computed twice. Elsewhere each thread waits with its block until it is written.
+    On a cluster the blocks come here. Blocks that share no work are sent to the cluster only as others have been
+    written; blocks that share work go there together, so that nothing is computed twice. Elsewhere each thread waits
+    with its block until it is written.
     """
+    _write(values, write, None, label, None)
+
+
+def where_computed(values: Any, write: Write, label: str, folder: Path, finish: Finish | None = None) -> None:
+    """Have the blocks of an array written where they are computed, several at once.
+
+    On a cluster the workers write, if they see the folder; otherwise the blocks come here one by one. `write` may be
+    called with a block a second time, after the loss of a worker, and goes to the workers as a pickle; so does
+    `finish`, which is called for each chunk along the first dimension after all of its blocks were written.
+    """
+    _write(values, write, finish, label, folder)
+
+
+def _write(values: Any, write: Write, finish: Finish | None, label: str, folder: Path | None) -> None:
     if not isinstance(values, da.Array):
         array = np.asarray(values)
         write(tuple(slice(0, size) for size in array.shape), array)
+        if finish is not None:
+            finish(slice(0, array.shape[0]))
         return
     with _Progress(values.npartitions, label) as progress:
         get = dask.base.get_scheduler(collections=[values])
         client = getattr(get, "__self__", None)
-        if client is not None and hasattr(client, "scheduler_info"):
-            _from_cluster(client, values, write, progress)
+        if client is None or not hasattr(client, "scheduler_info"):
+            scheduler = "synchronous" if get is dask.local.get_sync else "threads"
+            _in_threads(values, _Target(values, write, finish, progress, serial=folder is None), scheduler)
+        elif folder is not None and workers.all_see(client, folder):
+            workers.write(client, values, write, finish, progress.step)
         else:
-            _in_threads(values, write, progress, "synchronous" if get is dask.local.get_sync else "threads")
+            _from_cluster(client, values, _Target(values, write, finish, progress, serial=True))
 
 
-def _in_threads(values: da.Array, write: Write, progress: _Progress, scheduler: str) -> None:
-    lock = threading.Lock()
-    target: Any = _Target(values, write, progress)
+def _in_threads(values: da.Array, target: Any, scheduler: str) -> None:
     try:
-        da.store([values], [target], lock=lock, scheduler=scheduler)
+        da.store([values], [target], lock=False, scheduler=scheduler)
     finally:
-        # when one block fails, dask does not wait for the others, and their files will be closed
-        with lock:
-            target.is_open = False
+        # when one block fails, dask does not wait for the others, and their files will be closed or gone
+        target.gate.close()
 
 
 class _Target:
     """What dask's `store` asks of a place to write to."""
 
-    is_open = True
-
-    def __init__(self, values: da.Array, write: Write, progress: _Progress) -> None:
+    def __init__(
+        self, values: da.Array, write: Write, finish: Finish | None, progress: _Progress, serial: bool
+    ) -> None:
         self.shape, self.dtype, self.ndim = values.shape, values.dtype, values.ndim
-        self.write, self.progress = write, progress
+        self.write, self.finish, self.progress = write, finish, progress
+        self.gate = Gate(1 if serial else None)
+        self.lock = threading.Lock()
+        self.chunks = {one.start: one for (one,) in _positions(values.chunks[:1])} if values.ndim else {}
+        self.missing = dict.fromkeys(self.chunks, values.npartitions // max(len(self.chunks), 1))
 
     def __setitem__(self, where: Where, block: np.ndarray) -> None:
-        if self.is_open:
+        with self.gate.entered() as is_open:
+            if not is_open:
+                return
             self.write(where, block)
-            self.progress.step()
+            with self.lock:
+                self.progress.step()
+                start = where[0].start if where else None
+                if start in self.missing:
+                    self.missing[start] -= 1
+                complete = self.finish is not None and self.missing.get(start) == 0
+            if complete and self.finish is not None:
+                self.finish(self.chunks[start])
 
     def __dask_tokenize__(self) -> object:
         return "openeo-target", id(self)
 
 
-def _from_cluster(client: Any, values: da.Array, write: Write, progress: _Progress) -> None:
+def _from_cluster(client: Any, values: da.Array, target: _Target) -> None:
     from distributed import as_completed, futures_of
 
     (optimized,) = dask.base.optimize(values)
@@ -94,9 +125,8 @@ def _from_cluster(client: Any, values: da.Array, write: Write, progress: _Progre
             if not pending:
                 return
             future = next(queue)
-            write(where[future.key], future.result())
+            target[where[future.key]] = future.result()
             pending.pop(future.key).release()
-            progress.step()
     finally:
         client.cancel(list(pending.values()))
 
