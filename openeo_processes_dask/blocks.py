@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from dask.delayed import delayed
 
-from openeo_processes_dask import lazy
+from openeo_processes_dask import lazy, places
 from openeo_processes_dask.dimensions import labels, nodata, role, with_role
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing
@@ -26,8 +26,10 @@ MOST_TRIED = 2**16  # values of a row on which a reducer is tried: all the pixel
 
 def apply(expression: Expression, cube: xr.DataArray) -> xr.DataArray:
     """Run a child process of `x` on each value."""
-    way = passage(expression, {"x": ((1,) * cube.ndim, cube.dtype)}, nodata(cube), {})
-    run = functools.partial(_on_values, expression, ("x",), way)
+    expression = places.prepared(expression)
+    with places.trial(expression, cube):
+        way = passage(expression, {"x": ((1,) * cube.ndim, cube.dtype)}, nodata(cube), {})
+    run = places.placed(functools.partial(_on_values, expression, ("x",), way), expression, cube)
     return like(cube, blockwise(run, way.dtype, cube.data), way)
 
 
@@ -67,15 +69,17 @@ def reduce(expression: Expression, cube: xr.DataArray, dimension: str) -> xr.Dat
     the child process allows that, and brought into one chunk where it does not.
     """
     axis = cube.get_axis_num(dimension)
+    expression = places.prepared(expression)
     engine = _engine(expression, cube, dimension)
-    way = passage(expression, {"data": (_row(cube.shape, axis, MOST_TRIED), cube.dtype)}, nodata(cube), engine)
+    with places.trial(expression, cube, axis):
+        way = passage(expression, {"data": (_row(cube.shape, axis, MOST_TRIED), cube.dtype)}, nodata(cube), engine)
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     dims = [d for d in cube.dims if d != dimension]
     data = cube.data
     tree = expression.scaling is Scaling.TREE and isinstance(data, da.Array) and data.numblocks[axis] > 1
     values = _tree(expression, data, way, {**engine, "keepdims": False}) if tree else None
     if values is None:
-        run = functools.partial(_on_rows, expression, way, engine)
+        run = places.placed(functools.partial(_on_rows, expression, way, engine), expression, cube, axis)
         values = _rowwise(run, data, axis, None, way.dtype)
     return like(_cube(values, dims, kept, cube), values, way)
 
@@ -86,11 +90,13 @@ def along(expression: Expression, cube: xr.DataArray, dimension: str, target: st
     Labels stay where the dimension and its length do; else they count up from zero.
     """
     axis = cube.get_axis_num(dimension)
+    expression = places.prepared(expression)
     engine = _engine(expression, cube, dimension)
     shape = _row(cube.shape, axis)
-    way = passage(expression, {"data": (shape, cube.dtype)}, nodata(cube), engine)
-    length = _length(expression, shape, axis, cube.dtype, engine)
-    run = functools.partial(_on_arrays, expression, way, engine, length)
+    with places.trial(expression, cube, axis):
+        way = passage(expression, {"data": (shape, cube.dtype)}, nodata(cube), engine)
+        length = _length(expression, shape, axis, cube.dtype, engine)
+    run = places.placed(functools.partial(_on_arrays, expression, way, engine, length), expression, cube, axis)
     if expression.scaling is Scaling.BLOCKWISE and length == cube.sizes[dimension] and not _uses_labels(expression):
         values = blockwise(functools.partial(_on_values, expression, ("data",), way), way.dtype, cube.data)
     else:
@@ -179,6 +185,9 @@ def blockwise(run: Callable[..., Any], dtype: np.dtype, *arrays: Any) -> Any:
     """One task per block on arrays with as many axes, which are broadcast."""
     if not any(isinstance(a, da.Array) for a in arrays):
         return run(*arrays)
+    if isinstance(run, places.Placed):
+        run, carried = _shared(run)
+        return da.map_blocks(run, *arrays, dtype=dtype, meta=np.empty((0,) * arrays[0].ndim, dtype), **carried)
     axes = tuple(range(arrays[0].ndim))
     meta = np.empty((0,) * len(axes), dtype)
     pairs = [part for array in arrays for part in (array, axes)]
@@ -192,11 +201,20 @@ def _shared(run: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]
         large = len(cloudpickle.dumps(run)) > LARGEST_IN_TASK
     except (TypeError, AttributeError, pickle.PicklingError):  # threads do not need to pickle it
         large = False
-    return (_on_shared, {"run": delayed(run, pure=True, traverse=False)}) if large else (run, {})
+    if not large:
+        return run, {}
+    on_shared = _on_shared_placed if isinstance(run, places.Placed) else _on_shared
+    return on_shared, {"run": delayed(run, pure=True, traverse=False)}
 
 
 def _on_shared(*blocks: np.ndarray, run: Callable[..., Any]) -> Any:
     return run(*blocks)
+
+
+def _on_shared_placed(
+    *blocks: np.ndarray, run: Callable[..., Any], block_id: tuple[int, ...] | None = None
+) -> np.ndarray:
+    return run(*blocks, block_id=block_id)
 
 
 def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, dtype: np.dtype) -> Any:

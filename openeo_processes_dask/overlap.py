@@ -6,40 +6,58 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-Run = Callable[[np.ndarray, Any], np.ndarray]
-Axes = tuple[int, int]
+Run = Callable[..., np.ndarray]
+Pads = tuple[tuple[int, int], ...]
+Numbers = Sequence[int]
+Step = tuple[int, ...]  # where a neighbour lies: -1, 0 or 1 along each of the axes that are cut
+
+LARGEST_IN_TASK = 2**16  # bytes of a function that may lie in each task
 
 
-def with_rims(run: Run, data: Any, axes: Axes, depths: tuple[int, int], dtype: np.dtype, wrap: bool = False) -> Any:
-    """Run `run(block, pads)` on blocks with rims of given depths along two axes.
+def with_rims(
+    run: Run, data: Any, axes: Numbers, depths: Numbers, dtype: np.dtype, wrap: bool = False, located: bool = False
+) -> Any:
+    """Run `run(block, pads)` on blocks with rims of given depths along some axes.
 
     `pads` says for each axis how much of the rim is missing before and behind, because the array ends there; with
-    `wrap` the blocks at the other end are neighbours. Planes in one chunk cost one task per chunk. Cut planes cost
-    two: one makes copies of the edges of a block, which are all that its neighbours get.
+    `wrap` the blocks at the other end are neighbours. With `located` the number of the block along each axis of the
+    array is a third argument. Blocks without neighbours cost one task per chunk. Others cost two: one makes copies of
+    the edges of a block, which are all that its neighbours get.
     """
     if not isinstance(data, da.Array):
-        return run(data, tuple((depth, depth) for depth in depths))
-    data = _thick_enough(data, axes, depths)
-    if all(data.numblocks[axis] == 1 for axis in axes) or not any(depths):
-        pads = tuple((depth, depth) for depth in depths)
-        return da.map_blocks(run, data, pads, dtype=dtype, meta=np.empty((0,) * data.ndim, dtype))
-    name = f"openeo-rims-{tokenize(data.name, run, axes, depths, wrap)}"
+        return run(data, _missing(depths), *([(0,) * data.ndim] if located else []))
+    data = thick_enough(data, axes, depths)
+    # An axis in one chunk has no neighbours, and one without a rim needs none.
+    met = [i for i, axis in enumerate(axes) if data.numblocks[axis] > 1 and depths[i]]
+    if not met and not located:
+        return da.map_blocks(run, data, _missing(depths), dtype=dtype, meta=np.empty((0,) * data.ndim, dtype))
+    name = f"openeo-rims-{tokenize(data.name, run, axes, depths, wrap, located)}"
     layer: dict[Any, Any] = {}
+    if located and len(cloudpickle.dumps(run)) > LARGEST_IN_TASK:
+        layer[f"{name}-run"] = run
+        run = f"{name}-run"  # type: ignore[assignment]  # the key of a task
+    cut, deep = tuple(axes[i] for i in met), tuple(depths[i] for i in met)
     for index in itertools.product(*map(range, data.numblocks)):
-        layer[(f"{name}-edges", *index)] = (edges, (data.name, *index), axes, depths)
-        around, pads = _neighbours(f"{name}-edges", index, data.numblocks, axes, depths, wrap)
-        layer[(name, *index)] = (_run_with, run, (data.name, *index), around, axes, depths, pads)
+        around, pads = _neighbours(f"{name}-edges", index, data.numblocks, cut, deep, wrap)
+        if met:
+            layer[(f"{name}-edges", *index)] = (edges, (data.name, *index), cut, deep)
+        every = list(_missing(depths))
+        for i, pad in zip(met, pads, strict=True):
+            every[i] = pad
+        told = (tuple(every), index) if located else (tuple(every),)
+        layer[(name, *index)] = (_run_with, run, (data.name, *index), *_listed(around), cut, deep, pads, told)
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])
     return da.Array(graph, name, data.chunks, dtype, meta=np.empty((0,) * data.ndim, dtype))
 
 
-def edges(block: np.ndarray, axes: Axes, depths: tuple[int, int]) -> list[list[np.ndarray]]:
-    """Copies of the first and the last rows, and of the first and the last columns, of a block."""
+def edges(block: np.ndarray, axes: Numbers, depths: Numbers) -> list[list[np.ndarray]]:
+    """Copies of the first and the last values of a block along each axis."""
     found = []
     for axis, depth in zip(axes, depths, strict=True):
         before, behind = slice(0, depth), slice(block.shape[axis] - depth, None)
@@ -47,83 +65,80 @@ def edges(block: np.ndarray, axes: Axes, depths: tuple[int, int]) -> list[list[n
     return found
 
 
+def _missing(depths: Numbers) -> Pads:
+    """The pads where nothing is around a block."""
+    return tuple((depth, depth) for depth in depths)
+
+
+def _listed(around: dict[Step, Any]) -> tuple[list[Step], list[Any]]:
+    """Steps, which are no keys, and the keys of the edges that lie there."""
+    return list(around), list(around.values())
+
+
 def _neighbours(
-    name: str, index: tuple[int, ...], blocks: Sequence[int], axes: Axes, depths: tuple[int, int], wrap: bool
-) -> tuple[list[list[Any]], tuple[tuple[int, int], ...]]:
-    """The keys of the edges of the eight blocks around one, None where there is none, and the missing rims."""
-    there = []
+    name: str, index: Numbers, blocks: Numbers, axes: Numbers, depths: Numbers, wrap: bool
+) -> tuple[dict[Step, Any], Pads]:
+    """The keys of the edges of the blocks around one, and the missing rims."""
+    there: list[dict[int, int]] = []
     for axis in axes:
-        count = blocks[axis]
-        steps: list[int | None] = []
-        for step in (-1, 0, 1):
-            place = index[axis] + step
-            inside = 0 <= place < count
-            steps.append(place if inside else place % count if wrap and count > 1 else None)
-        there.append(steps)
-    around: list[list[Any]] = []
-    for row in there[0]:
-        keys: list[Any] = []
-        for column in there[1]:
-            at = {axes[0]: row, axes[1]: column}
-            missing = row is None or column is None
-            keys.append(None if missing else (name, *(at.get(axis, place) for axis, place in enumerate(index))))
-        around.append(keys)
-    around[1][1] = None  # the block itself, which is there whole
-    pads = tuple(
-        (depth if steps[0] is None else 0, depth if steps[2] is None else 0)
-        for steps, depth in zip(there, depths, strict=True)
-    )
+        places = {step: index[axis] + step for step in (-1, 0, 1)}
+        there.append({s: p % blocks[axis] for s, p in places.items() if wrap or 0 <= p < blocks[axis]})
+    around = {}
+    for step in itertools.product(*there):
+        if any(step):
+            place = list(index)
+            for axis, known, side in zip(axes, there, step, strict=True):
+                place[axis] = known[side]
+            around[step] = (name, *place)
+    pads = tuple((0 if -1 in k else d, 0 if 1 in k else d) for k, d in zip(there, depths, strict=True))
     return around, pads
 
 
 def _run_with(
-    run: Run, block: np.ndarray, around: list[list[Any]], axes: Axes, depths: tuple[int, int], pads: Any
-) -> np.ndarray:
-    return run(_extended(block, around, axes, depths, pads), pads)
+    run: Run, block: np.ndarray, steps: list[Step], around: list[Any], axes: Numbers, depths: Numbers, pads: Pads,
+    told: tuple[Any, ...],
+) -> np.ndarray:  # fmt: skip
+    return run(_extended(block, dict(zip(steps, around, strict=True)), axes, depths, pads) if steps else block, *told)
 
 
-def _extended(block: np.ndarray, around: list[list[Any]], axes: Axes, depths: tuple[int, int], pads: Any) -> np.ndarray:
+def _extended(block: np.ndarray, around: dict[Step, Any], axes: Numbers, depths: Numbers, pads: Pads) -> np.ndarray:
     """A block with the edges of its neighbours around it."""
     shape = list(block.shape)
     spans = []
     for axis, depth, pad in zip(axes, depths, pads, strict=True):
-        before, behind = depth - pad[0], depth - pad[1]
-        size = block.shape[axis]
-        shape[axis] = size + before + behind
-        spans.append((slice(0, before), slice(before, before + size), slice(before + size, None)))
+        before, size = depth - pad[0], block.shape[axis]
+        shape[axis] = size + before + depth - pad[1]
+        spans.append({-1: slice(0, before), 0: slice(before, before + size), 1: slice(before + size, None)})
     out = np.empty(shape, block.dtype)
-    for row, column in itertools.product(range(3), range(3)):
-        part = block if row == column == 1 else _part(around[row][column], row, column, axes, depths)
-        if part is not None:
-            where: list[Any] = [slice(None)] * block.ndim
-            where[axes[0]], where[axes[1]] = spans[0][row], spans[1][column]
-            out[tuple(where)] = part
+    for step, part in {**around, (0,) * len(axes): block}.items():
+        where: list[Any] = [slice(None)] * block.ndim
+        for axis, span, side in zip(axes, spans, step, strict=True):
+            where[axis] = span[side]
+        out[tuple(where)] = part if part is block else _part(part, step, axes, depths)
     return out
 
 
-def _part(found: Any, row: int, column: int, axes: Axes, depths: tuple[int, int]) -> Any:
-    """What a neighbour gives: its last edge if it lies before, its first if behind, a corner if on both axes."""
-    if found is None or 0 in (depths[0] if row != 1 else 1, depths[1] if column != 1 else 1):
-        return None
-    if row == 1:
-        return found[1][1 if column == 0 else 0]
-    edge = found[0][1 if row == 0 else 0]
-    if column == 1:
-        return edge
-    corner = slice(edge.shape[axes[1]] - depths[1], None) if column == 0 else slice(0, depths[1])
-    return edge[(slice(None),) * axes[1] + (corner,)]
+def _part(found: list[list[np.ndarray]], step: Step, axes: Numbers, depths: Numbers) -> np.ndarray:
+    """What a neighbour gives: its last values if it lies before, its first if behind, a corner if on several axes."""
+    first = next(i for i, side in enumerate(step) if side)
+    edge = found[first][1 if step[first] < 0 else 0]
+    where: list[Any] = [slice(None)] * edge.ndim
+    for axis, depth, side in list(zip(axes, depths, step, strict=True))[first + 1 :]:
+        if side:
+            where[axis] = slice(edge.shape[axis] - depth, None) if side < 0 else slice(0, depth)
+    return edge[tuple(where)]
 
 
-def _thick_enough(data: da.Array, axes: Axes, depths: tuple[int, int]) -> da.Array:
+def thick_enough(data: da.Array, axes: Numbers, depths: Numbers) -> da.Array:
     """The array with chunks that can give a whole rim."""
     chunks = list(data.chunks)
     for axis, depth in zip(axes, depths, strict=True):
         if len(chunks[axis]) > 1 and min(chunks[axis]) < depth:
-            chunks[axis] = _merged(chunks[axis], depth)
+            chunks[axis] = merged(chunks[axis], depth)
     return data.rechunk(tuple(chunks))
 
 
-def _merged(sizes: Sequence[int], least: int) -> tuple[int, ...]:
+def merged(sizes: Sequence[int], least: int) -> tuple[int, ...]:
     """Sizes of chunks, those that are too small joined with their neighbours."""
     made: list[int] = []
     waiting = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,22 @@ class Passage:
         return values.astype(self.dtype, copy=False)
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A child process that is tried in another way than on bare values."""
+
+    expression: Expression
+    run: Callable[[Mapping[str, np.ndarray]], Any]
+
+    def constants(self) -> Iterator[Any]:
+        return self.expression.constants()
+
+    def __call__(self, values: Mapping[str, np.ndarray], **engine: Any) -> Any:
+        return self.run(values)
+
+
 def passage(
-    expression: Expression, sizes: Mapping[str, tuple[tuple[int, ...], Any]], fill: Any, engine: Any
+    expression: Expression | Trial, sizes: Mapping[str, tuple[tuple[int, ...], Any]], fill: Any, engine: Any
 ) -> Passage:
     """Find the type of the results by trying the child process on ones.
 

@@ -411,6 +411,41 @@ ElementCondition = Annotated[
         ("x", "index", "label"),
     ),
 ]
+_DURATION_PATTERN = (
+    r"^(-?)P(?=\d|T\d)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)([DW]))?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$"
+)
+_CHUNK_SIZE = _type(
+    "object",
+    subtype="chunk-size",
+    required=["dimension", "value"],
+    properties={
+        "dimension": _type("string"),
+        "value": {
+            "default": None,
+            "anyOf": [
+                _NULL,
+                {**_NUMBER, "minimum": 0},
+                _type("string", subtype="duration", pattern=_DURATION_PATTERN),
+            ],
+        },
+        "unit": {"default": None, "anyOf": [_NULL, _type("string", enum=["px", "m"])]},
+    },
+)
+WindowSizes = Annotated[
+    Any, Schema(_array(_CHUNK_SIZE), "For each dimension a size: so many labels, metres or a duration; null for all.")
+]
+WindowOverlaps = Annotated[
+    Any, Schema([_NULL, _array(_CHUNK_SIZE)], "For each dimension how much is seen around a window; null for nothing.")
+]
+_WINDOW = [_cube(_SPATIAL), _type("array", subtype="labeled-array")]
+WindowProcess = Annotated[
+    Callback,
+    Schema(
+        _process({"data": _WINDOW}, [_cube(_SPATIAL), _type("array")]),
+        "A process on a window of the cube, `data`, that returns as many values.",
+        ("data",),
+    ),
+]
 _CURVE_PARAMETERS = _array(_NUMBER, minItems=1)
 LabeledNumbers = Annotated[
     Any, Schema(_array(_NUMBER, subtype="labeled-array"), "Values with labels, which say where each was taken.")

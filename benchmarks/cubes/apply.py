@@ -8,7 +8,12 @@ import numpy as np
 import xarray as xr
 from scipy import ndimage
 
-from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
+from openeo_processes_dask.process_implementations.cubes.apply import (
+    apply,
+    apply_dimension,
+    apply_kernel,
+    apply_neighborhood,
+)
 
 from ..suite import Suite
 
@@ -91,3 +96,30 @@ class ApplyKernelOnWholePlanes(ApplyKernel):
     def inputs(self) -> None:
         shape = self.sizes[self.size].shape
         self.cube = self.input(chunks=(1, 2, *shape[2:]))
+
+
+class ApplyNeighborhood(Suite):
+    """Windows of 32 × 32 pixels with two more on each side, less the largest value of each, on planes that are cut."""
+
+    measures = (apply_neighborhood,)
+    side = 32
+    rim = 2
+
+    def build(self) -> xr.DataArray:
+        size = [{"dimension": name, "value": self.side, "unit": "px"} for name in ("x", "y")]
+        overlap = [{"dimension": name, "value": self.rim, "unit": "px"} for name in ("x", "y")]
+        return apply_neighborhood(self.cube, _less_largest, size, overlap)
+
+    def expected(self) -> np.ndarray:
+        values, rim = self.cube.values, self.rim
+        around = np.pad(values, [(0, 0), (0, 0), (rim, rim), (rim, rim)], constant_values=np.nan)
+        out = values.copy()
+        for top in range(0, values.shape[2], self.side):
+            for left in range(0, values.shape[3], self.side):
+                seen = around[..., top : top + self.side + 2 * rim, left : left + self.side + 2 * rim]
+                out[..., top : top + self.side, left : left + self.side] -= np.nanmax(seen)
+        return out
+
+
+def _less_largest(data: xr.DataArray) -> xr.DataArray:
+    return data - np.nanmax(data.values)

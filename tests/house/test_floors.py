@@ -28,6 +28,8 @@ FLOORS = [
         "values",
         "grids",
         "passages",
+        "places",
+        "neighborhoods",
         "blocks",
     },
     {"process_implementations"},

@@ -5,7 +5,12 @@ from openeo_processes_dask.process_implementations.cubes.aggregate import (
     aggregate_temporal,
     aggregate_temporal_period,
 )
-from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
+from openeo_processes_dask.process_implementations.cubes.apply import (
+    apply,
+    apply_dimension,
+    apply_kernel,
+    apply_neighborhood,
+)
 from openeo_processes_dask.process_implementations.cubes.climatology import anomaly, climatological_normal
 from openeo_processes_dask.process_implementations.cubes.curves import fit_curve, predict_curve
 from openeo_processes_dask.process_implementations.cubes.dimensions import (
@@ -47,6 +52,7 @@ __all__ = [
     "apply",
     "apply_dimension",
     "apply_kernel",
+    "apply_neighborhood",
     "climatological_normal",
     "create_data_cube",
     "dimension_labels",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from openeo_processes_dask import blocks, dimensions, overlap
+from openeo_processes_dask import blocks, dimensions, neighborhoods
+from openeo_processes_dask import overlap as rims
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import DimensionExists, KernelDimensionsUneven, ProcessParameterInvalid
@@ -26,6 +29,9 @@ from openeo_processes_dask.vocabulary import (
     Process,
     RasterCube,
     Scaling,
+    WindowOverlaps,
+    WindowProcess,
+    WindowSizes,
 )
 
 
@@ -97,8 +103,58 @@ def apply_kernel(
     window = windows.Window(weights, windows.terms(weights), factor, border, replace_invalid, dimensions.nodata(cube))
     run = functools.partial(windows.correlate, window=window, axes=(y, x))
     dtype, depths = missing.float_of(cube.dtype), (shape[0] // 2, shape[1] // 2)
-    values = overlap.with_rims(run, cube.data, (y, x), depths, dtype, border == "wrap")
+    values = rims.with_rims(run, cube.data, (y, x), depths, dtype, border == "wrap")
     return blocks.undeclared(cube.copy(data=values))
+
+
+@declare("cubes", scaling=Scaling.OVERLAP)
+def apply_neighborhood(
+    data: RasterCube,
+    process: WindowProcess,
+    size: WindowSizes,
+    overlap: WindowOverlaps = None,
+    context: Anything = None,
+) -> RasterCube:
+    """Run a process on windows that lie side by side, each with what is around it.
+
+    The child process gets a cube of the window and its overlap, with dimensions, labels and CRS, and must return one
+    of the same dimensions and labels, of which the overlap is cut off. Windows of a single dimension are arrays, all of
+    a block at once. Beyond the borders of the cube lies no-data; the last window of a dimension may be smaller.
+
+    Sizes and overlaps are in labels (`px`), in metres (`m`), without a unit in units of the labels along x and y and
+    in labels elsewhere, or durations along time: those windows follow each other from the first label on. Sizes are
+    rounded to whole labels, overlaps up. Blocks hold whole windows; each block costs one task, and one more where
+    it gives its edges to others.
+
+    Raises
+    ------
+    DimensionNotAvailable
+        If the cube lacks one of the dimensions.
+    DataCubePropertiesImmutable
+        If the child process returns other dimensions or labels.
+    """
+    cube = dimensions.as_cube(data)
+    dimensions.require_spatial(cube)
+    along = neighborhoods.windows(cube, _lengths(cube, "size", size), _lengths(cube, "overlap", overlap))
+    beyond = any(any(w.absent) for found in along for w in found)
+    if beyond and cube.dtype.kind in "biu" and dimensions.nodata(cube) is None:
+        cube = cube.astype(missing.float_of(cube.dtype))  # there is no-data around it
+    values, way = neighborhoods.apply(trace(process, "data", context=context), cube, along)
+    return blocks.like(cube, values, way)
+
+
+def _lengths(cube: xr.DataArray, name: str, given: Any) -> dict[str, tuple[Any, Any]]:
+    """Values and units by dimension."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for one in given or []:
+        if not isinstance(one, Mapping) or "dimension" not in one:
+            raise ProcessParameterInvalid(f"{name} is a list of objects with dimension and value, not {given!r}")
+        dimension, value, unit = dimensions.require(cube, one["dimension"]), one.get("value"), one.get("unit")
+        number = _finite(value) and (float(value or 0) > 0 or (value == 0 and name == "overlap"))
+        if not (value is None or number or isinstance(value, str)) or unit not in (None, "px", "m"):
+            raise ProcessParameterInvalid(f"{name} of {dimension!r} cannot be {value!r} in the unit {unit!r}")
+        found[dimension] = value, unit
+    return found
 
 
 def _kernel(given: Any) -> np.ndarray:
