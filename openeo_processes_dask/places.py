@@ -69,10 +69,14 @@ def prepared(expression: Expression) -> Expression:
 
 
 def of(cube: xr.DataArray, axis: int | None = None) -> Place:
-    """The place of a whole cube, without labels that would have to be computed."""
+    """The place of a whole cube, without labels that would have to be computed.
+
+    Its gaps are NaN when they arrive in a block, so that no value stands for no-data there.
+    """
     lazily = [name for name, c in cube.coords.items() if isinstance(c.data, da.Array)]
     labels = cube.coords.to_dataset().drop_vars(lazily)
-    return Place(tuple(cube.dims), labels, dict(cube.attrs), cube.name, (0,) * cube.ndim, axis)
+    attrs = {name: v for name, v in cube.attrs.items() if name not in ("nodata", "_FillValue", "missing_value")}
+    return Place(tuple(cube.dims), labels, attrs, cube.name, (0,) * cube.ndim, axis)
 
 
 @contextlib.contextmanager
