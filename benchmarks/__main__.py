@@ -50,14 +50,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _do(asked: argparse.Namespace) -> int:
     # Imported when they are needed: help need not wait for dask, nor bad news of the scheduler for all the rest.
     from . import target
+    from .store import StoreError
 
     try:
         where = target.address()
         if where and asked.command != "graph":
             target.reach(where)
         return _job(asked)
-    except target.TargetError as error:
-        print(f"TargetError: {error}", file=sys.stderr)
+    except (target.TargetError, StoreError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
 
 
@@ -67,7 +68,7 @@ def _job(asked: argparse.Namespace) -> int:
     from .doctor import doctor
 
     jobs: dict[str, Any] = {
-        "run": lambda: commands.run(asked.bench, with_workflows=not asked.bench),
+        "run": lambda: commands.run(asked.bench, not asked.bench, asked.rounds),
         "workflows": commands.workflows,
         "graph": lambda: commands.graph(asked.names, asked.check, asked.update),
         "doctor": doctor,
@@ -104,10 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(size=None)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = _command(commands, "run", "the workflows on real pixels, all suites by asv, a table and a page")
+    run = _command(commands, "run", "the workflows on real pixels, all suites, a table and a page")
     run.add_argument(
         "--bench", action="append", default=[], metavar="REGEX", help="only suites that match, and no workflows"
     )
+    run.add_argument("--rounds", type=int, default=2, help="of each case, after a first one (default: %(default)s)")
     _command(commands, "workflows", "the three workflows alone, from files to files")
     graph = _command(commands, "graph", "exact counts of tasks, edges and bytes of each suite's graph, no cluster")
     graph.add_argument("names", nargs="*", help="parts of the names of suites; all if none is given")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from . import target
+from . import metrics, target
 
 
 def setup() -> None:
@@ -15,6 +19,7 @@ def setup() -> None:
     # asv itself is imported here, because environments that it builds have only its runner.
     from asv import environment, util
 
+    _share_what_is_measured()
     _label_every_environment(environment.Environment)
 
     class Here(environment.Environment):
@@ -52,6 +57,14 @@ def setup() -> None:
 
         def run(self, args: list[str], **options: Any) -> Any:
             return util.check_output([self._executable, *args], **options)
+
+
+def _share_what_is_measured() -> None:
+    """Let the many processes of a run of asv's measure each case once for all its numbers."""
+    if metrics.RECORDS not in os.environ:
+        folder = tempfile.mkdtemp(prefix="openeo-benchmarks-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ[metrics.RECORDS] = folder
 
 
 def _label_every_environment(environment: type) -> None:

@@ -1,22 +1,18 @@
-"""Runs asv on the suites, publishes its page, and reads its results back."""
+"""Hands what was measured over to asv, and has it publish its page."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from . import target
 from .terminal import Step
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,22 +20,11 @@ PAGE = ROOT / ".asv" / "html" / "index.html"
 LOG = ROOT / ".asv" / "run.log"
 PROGRESS = re.compile(r"^\[\s*(\d+\.\d+)%\] \W*(.*?)(?:\s{2,}.*)?$")
 WIDE = {"COLUMNS": "160", "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"}  # so that asv shortens no names
-SAMPLES = "(1,2,0.2)"  # at least, at most, and until so many seconds: asv by itself takes more
 PATIENCE = 10.0  # seconds until what does not end by itself is ended
 
 
 class AsvError(RuntimeError):
     """asv could not do what it was asked for; its output says why."""
-
-
-@dataclass
-class Row:
-    """All numbers of one suite with one combination of parameters; NaN where there is none."""
-
-    suite: str
-    parameters: str
-    numbers: dict[str, float] = field(default_factory=dict)
-    failed: list[str] = field(default_factory=list)  # metrics
 
 
 def commit() -> tuple[str, bool]:
@@ -57,20 +42,19 @@ def commit() -> tuple[str, bool]:
     return found.stdout.strip(), bool(changed.stdout.strip())
 
 
-def run(bench: Sequence[str], step: Step) -> list[str]:
-    """Run the suites whose names match, all if none are named; return the errors, each as often as it came.
+def export(run: str, step: Step) -> None:
+    """Hand the records of a run, by its name in the store, over to asv.
 
     Raises
     ------
     AsvError
-        If asv could not run them at all.
+        If asv could not take them.
     """
     _introduce_machine()
-    chosen = [part for name in bench for part in ("--bench", name)]
-    status, output = _asv(["run", "--show-stderr", "--attribute", f"repeat={SAMPLES}", *chosen], step)
-    if status not in (0, 2):  # 2: some benchmarks failed, and the results of the others are kept
-        raise AsvError(f"asv run ended with status {status}; its output is in {LOG}:\n{_tail(output)}")
-    return _errors(output) or ["asv gives no reason"] * (status == 2)
+    step(0.0, "results for asv")
+    status, output = _run([sys.executable, "-m", f"{__package__}.asv_export", run], step)
+    if status:
+        raise AsvError(f"the results could not be handed over to asv; its output is in {LOG}:\n{_tail(output)}")
 
 
 def publish(step: Step) -> Path:
@@ -87,41 +71,6 @@ def publish(step: Step) -> Path:
     return PAGE
 
 
-def results(tag: str, since: float) -> list[Row]:
-    """What runs on the target with a tag have given since a moment in seconds of the epoch."""
-    # asv finds its configuration, plugins and results relative to the folder of the repository.
-    from asv.benchmarks import Benchmarks
-    from asv.config import Config
-    from asv.results import Results
-
-    rows: dict[tuple[str, str], Row] = {}
-    with contextlib.chdir(ROOT):
-        conf = Config.load(str(ROOT / "asv.conf.json"))
-        known = Benchmarks.load(conf)
-        for path in Path(conf.results_dir).glob("*/*.json"):
-            if path.name == "machine.json" or path.stat().st_mtime < since:
-                continue
-            found = Results.load(str(path))
-            if found.env_vars.get(target.TAG) == tag:
-                for name in found.get_result_keys(known):
-                    if found.started_at.get(name, 0) >= since * 1000:
-                        _read(found, name, known[name], rows)
-    return [rows[key] for key in sorted(rows)]
-
-
-def _read(found: Any, name: str, benchmark: Mapping[str, Any], rows: dict[tuple[str, str], Row]) -> None:
-    from itertools import product
-
-    suite, _, metric = name.rpartition(".")
-    values = found.get_result_value(name, benchmark["params"])
-    for case, value in zip(product(*benchmark["params"]), values, strict=False):
-        parameters = ", ".join(part.strip("'") for part in case)
-        row = rows.setdefault((suite, parameters), Row(suite, parameters))
-        row.numbers[metric] = math.nan if value is None else value
-        if value is None:
-            row.failed.append(metric)
-
-
 def _introduce_machine() -> None:
     """Let asv note what machine this is, which it else asks about on a terminal."""
     from asv.machine import Machine, MachineCollection
@@ -136,10 +85,13 @@ def _introduce_machine() -> None:
 
 
 def _asv(arguments: Sequence[str], step: Step) -> tuple[int, list[str]]:
-    """Run asv, tell how far it is, and keep what it writes in a file."""
+    return _run([sys.executable, "-m", "asv", *arguments], step)
+
+
+def _run(command: Sequence[str], step: Step) -> tuple[int, list[str]]:
+    """Run a command of asv's, tell how far it is, and keep what it writes in a file."""
     lines = []
     LOG.parent.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "asv", *arguments]
     with LOG.open("a", encoding="utf-8") as log, _ended(command) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -188,20 +140,6 @@ def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.kill()
     process.wait(PATIENCE)
-
-
-def _errors(lines: Sequence[str]) -> list[str]:
-    """The last line of each traceback: the first that is indented as its heading is."""
-    found = []
-    margin: int | None = None
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        if line.lstrip().startswith("Traceback (most recent call last)"):
-            margin = indent
-        elif margin is not None and line.strip() and indent <= margin:
-            found.append(line.strip())
-            margin = None
-    return found
 
 
 def _tail(lines: Sequence[str], count: int = 15) -> str:

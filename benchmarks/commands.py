@@ -5,8 +5,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import re
+import statistics
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -14,48 +15,54 @@ from pathlib import Path
 
 import distributed
 
-from . import asv_runs, budgets, doctor, examples, inputs, metrics, pictures, target
-from .scenes import Scene, synthetic
-from .suite import Suite, suites
+from . import asv_runs, budgets, doctor, examples, inputs, measuring, metrics, pictures, store, target
+from .scenes import Scene
+from .suite import suites
 from .terminal import heading, number, progress, say, seconds, size, table
 
 RESULTS = examples.ROOT / "results"
 MOST_REASONS = 8
 COLUMNS = {
-    "build": ("time_build", seconds),
-    "compute": ("time_compute", seconds),
-    "tasks": ("track_tasks", number),
-    "graph": ("track_graph_bytes", size),
-    "eager tasks": ("track_eager_tasks", number),
-    "moved": ("track_bytes_moved", size),
-    "peak memory": ("track_peak_worker_memory", size),
+    "build": ("build_seconds", seconds),
+    "first task": ("first_task_seconds", seconds),
+    "compute": ("compute_seconds", seconds),
+    "tasks": ("tasks", number),
+    "graph": ("graph_bytes", size),
+    "while building": ("eager_tasks", number),
+    "read": ("bytes_read", size),
+    "largest": ("largest_chunk", size),
+    "moved": ("bytes_moved", size),
+    "spilled": ("bytes_spilled", size),
+    "peak memory": ("peak_worker_memory", size),
 }
 
 
-def run(patterns: Sequence[str], with_workflows: bool) -> int:
-    """The main job: the three workflows on real pixels, all suites under asv, a table and a page."""
+def run(patterns: Sequence[str], with_workflows: bool, rounds: int) -> int:
+    """The main job: the three workflows on real pixels, all suites, a table, a page."""
     began = time.time()
     commit, changed = asv_runs.commit()
-    with _one_run(), target.session() as client:
+    with _one_run() as name, target.session() as client:
         doctor.say_where(client)
+        for problem in doctor.problems(client):
+            say(f"note: {problem}")
         if with_workflows:
             heading("Three workflows on real pixels, from files to a file")
             scene = _scene()
             _show_workflows(_run_workflows(scene, client))
             pictures.draw(RESULTS / target.tag(), RESULTS / "ndvi.png")
             say(f"picture: {_short(RESULTS / 'ndvi.png')}")
-        heading("The suites, by asv")
-        say(f"results are kept for commit {commit[:8]}" + (", though files differ from it" if changed else ""))
-        errors = _run_suites(patterns, client)
-        with progress("page") as step:
-            page = asv_runs.publish(step)
-        rows = asv_runs.results(target.tag(), began)
-    _show_suites(rows)
-    if errors:
-        _show_failures(rows, errors)
-    say(f"\n{time.time() - began:.0f} s in all")
-    say(f"page: {_short(page)}  (browsers want it served: {_short(Path(sys.executable))} -m asv preview)")
-    return 1 if errors else 0
+        heading("The suites")
+        records, lost = _run_suites(patterns, rounds, client)
+        _show_suites(records)
+        if records:
+            page = _publish(name)
+            say(f"\nresults are kept for commit {commit[:8]}" + (", though files differ from it" if changed else ""))
+            say(f"page: {_short(page)}  (browsers want it served: {_short(Path(sys.executable))} -m asv preview)")
+    failed = _show_doubts(records)
+    say(f"\n{time.time() - began:.0f} s in all; every sample is in {_short(store.path())}")
+    if lost:
+        print(f"LostError: {lost}", file=sys.stderr)
+    return 1 if failed or lost else 0
 
 
 def workflows() -> int:
@@ -116,22 +123,31 @@ def picture(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _one_run() -> Iterator[None]:
-    """Let asv's many processes share inputs in the cluster's memory, and what they measure of one execution."""
-    with tempfile.TemporaryDirectory(prefix="openeo-benchmarks-") as records:
-        shared = {inputs.SALT: uuid.uuid4().hex[:12], metrics.RECORDS: records}
-        with target.environment(shared):
-            yield
+def _one_run() -> Iterator[str]:
+    """Let all processes of this run share its name and its inputs' names."""
+    with target.environment({inputs.SALT: uuid.uuid4().hex[:12], store.RUN: store.run_name()}):
+        yield store.run_name()
 
 
-def _run_suites(patterns: Sequence[str], client: distributed.Client) -> list[str]:
-    """Run them in asv's many processes, for which the inputs that most share are computed here, once."""
-    shared = inputs.Held(client)
-    shape, chunks = Suite.sizes[os.environ.get(target.SIZE, "default")]
-    for seed in (0, 1):
-        shared(synthetic(shape, chunks, seed=seed, salt=inputs.salt()))
-    with progress("suites") as step, target.environment({inputs.HELD: " ".join(shared.cubes)}):
-        return asv_runs.run(patterns, step)
+def _run_suites(
+    patterns: Sequence[str], rounds: int, client: distributed.Client
+) -> tuple[list[store.Record], measuring.LostError | None]:
+    """Measure them; where the target is lost, what was measured until then is what there is."""
+    chosen = measuring.cases([re.compile(pattern) for pattern in patterns])
+    records: list[store.Record] = []
+    with progress("suites") as step:
+        try:
+            for record in measuring.measured(client, chosen, rounds, step):
+                records.append(record)
+        except measuring.LostError as lost:
+            return records, lost
+    return records, None
+
+
+def _publish(name: str) -> Path:
+    with progress("page", lines=False) as step:
+        asv_runs.export(name, step)
+        return asv_runs.publish(step)
 
 
 def _scene() -> Scene:
@@ -168,23 +184,38 @@ def _show_workflows(outcomes: Sequence[examples.Outcome]) -> None:
     table(columns, rows, left=2)
 
 
-def _show_suites(rows: Sequence[asv_runs.Row]) -> None:
-    measured = {metric for row in rows for metric in row.numbers}
+def _show_suites(records: Sequence[store.Record]) -> None:
+    measured = {measure for record in records for measure in record["samples"]}
     columns = {title: column for title, column in COLUMNS.items() if column[0] in measured}
 
-    def cells(row: asv_runs.Row) -> list[str]:
-        found = [("failed" if name in row.failed else show(row.numbers.get(name))) for name, show in columns.values()]
-        return [row.suite, row.parameters, *found]
+    def cells(record: store.Record) -> list[str]:
+        found = [show(_middle(record, measure)) for measure, show in columns.values()]
+        remark = "failed" if record["error"] else ", ".join(record["flags"])
+        return [record["suite"], ", ".join(map(str, record["params"].values())), *found, remark]
 
-    table(("suite", "parameters", *columns), [cells(row) for row in rows], left=2)
+    table(("suite", "parameters", *columns, ""), [cells(record) for record in records], left=2)
 
 
-def _show_failures(rows: Sequence[asv_runs.Row], errors: Sequence[str]) -> None:
-    """How many, and the reasons that came most often; the same one mostly hits many suites."""
-    failed = sum(len(row.failed) for row in rows)
-    say(f"\n{failed} benchmarks failed; all of what they said is in {_short(asv_runs.LOG)}, most often:")
-    for reason, count in collections.Counter(errors).most_common(MOST_REASONS):
+def _middle(record: store.Record, measure: str) -> float | None:
+    taken = store.samples(record, measure)
+    return statistics.median(taken) if taken else None
+
+
+def _show_doubts(records: Sequence[store.Record]) -> int:
+    """Say what makes numbers doubtful, and why some are missing; return how many cases failed."""
+    flags = collections.Counter(flag for record in records for flag in record["flags"])
+    for flag, count in flags.most_common():
+        says = next(record["flags"][flag] for record in records if flag in record["flags"])
+        say(f"flag {flag}: {count} × such as: {says}")
+    reasons = collections.Counter(record["error"] for record in records if record["error"])
+    if reasons:
+        say(f"\n{sum(reasons.values())} cases failed, most often:")
+    for reason, count in reasons.most_common(MOST_REASONS):
         say(f"  {count} × {reason}")
+    own = [record["settings"]["harness_seconds"] for record in records if not record["error"]]
+    if own:
+        say(f"the harness itself took {seconds(statistics.median(own))} a case, inputs and warm-up included")
+    return sum(reasons.values())
 
 
 def _short(path: Path) -> str:

@@ -40,18 +40,32 @@ def say_where(client: distributed.Client) -> None:
     say(f"target: {target.tag()}, {len(workers)} workers with {threads} threads in all{limit}")
 
 
+def facts(client: distributed.Client) -> dict[str, Any]:
+    """What a record says of the target: its label and what it consists of, and no address."""
+    workers = list(client.scheduler_info(n_workers=-1)["workers"].values())
+    return {
+        "label": target.label(),
+        "workers": len(workers),
+        "threads": [worker["nthreads"] for worker in workers],
+        "memory": [worker["memory_limit"] for worker in workers],
+        "nannies": sum(bool(worker["nanny"]) for worker in workers),
+        "hosts": len({worker["host"] for worker in workers}),
+        "processes": metrics.workers_are_processes(client),
+    }
+
+
 def _examine(client: distributed.Client, where: str | None) -> int:
     heading(f"Target {target.tag()}: {where or f'embedded, since {target.ADDRESS} is not set'}")
     _versions(client)
     _workers(client)
     _others(client)
-    problems, remarks = list(_problems(client)), list(_remarks(client))
+    found, remarks = list(problems(client)), list(_remarks(client))
     for remark in remarks:
         say(f"note: {remark}")
-    for problem in problems:
+    for problem in found:
         say(f"problem: {problem}")
-    say("\nA number measured here would " + ("NOT be valid." if problems else "be valid."))
-    return 1 if problems else 0
+    say("\nA number measured here would " + ("NOT be valid." if found else "be valid."))
+    return 1 if found else 0
 
 
 def _versions(client: distributed.Client) -> None:
@@ -115,11 +129,11 @@ def _others(client: distributed.Client) -> None:
         began = time.perf_counter()
         client.run_on_scheduler(_nothing())
         times.append(time.perf_counter() - began)
-    say(f"\nround trip: {seconds(statistics.median(times))}; other clients: {_other_clients(client)}")
+    say(f"\nround trip: {seconds(statistics.median(times))}; other clients: {other_clients(client)}")
 
 
-def _problems(client: distributed.Client) -> Iterator[str]:
-    """What makes every number wrong."""
+def problems(client: distributed.Client) -> Iterator[str]:
+    """What makes every number wrong, in a sentence each."""
     here = target.local_code()
     for who, code in target.remote_code(client).items():
         if problem := target.difference(code, here):
@@ -127,7 +141,7 @@ def _problems(client: distributed.Client) -> Iterator[str]:
     for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
         if worker["metrics"]["cpu"] / worker["nthreads"] > BUSY:
             yield f"worker {address} is busy with something else: {worker['metrics']['cpu']:.0f} %"
-    if others := _other_clients(client):
+    if others := other_clients(client):
         yield f"{others} other clients may use the workers at the same time"
 
 
@@ -142,7 +156,8 @@ def _remarks(client: distributed.Client) -> Iterator[str]:
         yield "workers differ in threads or memory: a curve over their number means little"
 
 
-def _other_clients(client: distributed.Client) -> int:
+def other_clients(client: distributed.Client) -> int:
+    """How many clients the scheduler has beside this one."""
     return client.run_on_scheduler(_clients()) - 1
 
 

@@ -23,6 +23,9 @@ from dask._task_spec import Alias, DataNode, convert_legacy_graph
 from dask.callbacks import Callback
 from distributed.protocol import pickle
 
+from . import remote
+from .measures import MEASURES
+
 NUMBERS = ("moved", "read", "spilled", "cpu")
 SETTLING = 1.0  # seconds until a scheduler has let go of what nobody needs
 RECORDS = "OPENEO_BENCHMARKS_RECORDS"  # a folder in which the processes of one run share what they have measured
@@ -64,6 +67,10 @@ class Run:
     cpu_seconds: float
     computed: int  # tasks
     flags: dict[str, str] = field(default_factory=dict)
+
+    def costs(self) -> dict[str, float]:
+        """Those of them that are measures."""
+        return {name: value for name, value in asdict(self).items() if name in MEASURES}
 
 
 def in_memory(cube: xr.DataArray) -> xr.DataArray:
@@ -140,7 +147,7 @@ class Tally(Callback):
         self.remote += self._finished()
 
     def _finished(self) -> int:
-        return self.client.run_on_scheduler(_finished_tasks()) if self.client else 0
+        return self.client.run_on_scheduler(remote.finished_tasks()) if self.client else 0
 
 
 @contextlib.contextmanager
@@ -152,15 +159,15 @@ def run_locally() -> Iterator[None]:
 
 def measure(client: distributed.Client, build: Callable[[], Any], work: Callable[[], Any]) -> Run:
     """Build something and compute it on the cluster of a client, once, and say what that cost."""
-    client.run_on_scheduler(_watch(), name=_watcher(client), owner=client.id)
+    client.run_on_scheduler(remote.watch(), name=_watcher(client), owner=client.id)
     with Tally(client) as tally:
         began = time.perf_counter()
         build()
         built = time.perf_counter() - began
-    client.run(_forget_peak())
+    client.run(remote.forget_peak())
     before = _worker_numbers(client)
     offset = _clock(client)
-    client.run_on_scheduler(_reset(), name=_watcher(client))
+    client.run_on_scheduler(remote.reset(), name=_watcher(client))
     submitted, began = time.time() + offset, time.perf_counter()
     work()
     seconds = time.perf_counter() - began
@@ -176,7 +183,7 @@ def measure(client: distributed.Client, build: Callable[[], Any], work: Callable
         kept_bytes=seen["kept"],
         bytes_moved=spent["moved"],
         bytes_spilled=spent["spilled"],
-        peak_worker_memory=max(client.run(_peak()).values()) if processes else math.nan,
+        peak_worker_memory=max(client.run(remote.peak()).values()) if processes else math.nan,
         build_seconds=built,
         submit_seconds=max(seen["updated"] - submitted, 0.0) if seen["updated"] else math.nan,
         first_task_seconds=max(seen["first"] - submitted, 0.0) if seen["first"] else math.nan,
@@ -206,14 +213,14 @@ def _watcher(client: distributed.Client) -> str:
 
 
 def _worker_numbers(client: distributed.Client) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = client.run(_digests())
+    found: dict[str, dict[str, float]] = client.run(remote.digests())
     return found
 
 
 def _clock(client: distributed.Client) -> float:
     """By how much the scheduler's clock is ahead of this one's."""
     asked = time.time()
-    there = client.run_on_scheduler(_time())
+    there = client.run_on_scheduler(remote.clock())
     return there - (asked + time.time()) / 2
 
 
@@ -221,165 +228,34 @@ def _seen(client: distributed.Client) -> dict[str, Any]:
     """What the scheduler has seen of the run, once it has been told which results nobody needs any more."""
     deadline = time.monotonic() + SETTLING
     while True:
-        seen: dict[str, Any] = client.run_on_scheduler(_tell(), name=_watcher(client))
+        seen: dict[str, Any] = client.run_on_scheduler(remote.tell(), name=_watcher(client))
         if not seen["kept"] or time.monotonic() > deadline:
             return seen
         time.sleep(0.01)
 
 
-def once(what: str, run: Callable[[], Run]) -> Run:
-    """The costs of a run that processes share, if they have been given a folder to share them in."""
+def once(what: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What processes measure once for all of them, if they have been given a folder to share it in."""
     folder = os.environ.get(RECORDS)
     if not folder:
-        return run()
+        return measure()
     path = pathlib.Path(folder, hashlib.sha256(what.encode()).hexdigest()[:32] + ".json")
     if not path.exists():
-        path.write_text(json.dumps({"what": what, **asdict(run())}))
-    record = json.loads(path.read_text())
-    del record["what"]
-    return Run(**record)
+        path.write_text(json.dumps(measure()))
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def still_busy(client: distributed.Client) -> bool:
+    """Whether workers still compute, though nobody waits for it, after they had a moment to end."""
+    deadline = time.monotonic() + 10 * SETTLING
+    while any(client.run(remote.executing()).values()):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def workers_are_processes(client: distributed.Client) -> bool:
     """Whether workers are processes of their own, not threads of this one."""
     return not any(address.startswith("inproc:") for address in client.scheduler_info(n_workers=-1)["workers"])
-
-
-# Remote workers do not have this package. A function inside a function cannot be found by name and so is pickled
-# with its code, which is what the following are for.
-
-
-def _finished_tasks() -> Callable[..., int]:
-    def count(dask_scheduler: Any) -> int:
-        return sum(prefix.state_counts["memory"] for prefix in dask_scheduler.task_prefixes.values())
-
-    return count
-
-
-def _digests() -> Callable[..., dict[str, float]]:
-    """What a worker has read, moved, spilled and computed since it was started."""
-
-    def read(dask_worker: Any) -> dict[str, float]:
-        found = {"moved": dask_worker.transfer_outgoing_bytes_total, "read": 0.0, "spilled": 0.0, "cpu": 0.0}
-        for key, value in dask_worker.digests_total.items():
-            if not isinstance(key, tuple):
-                continue
-            kind, what = key[0], key[-2:]
-            if kind == "execute" and what == ("memory-read", "bytes"):
-                found["read"] += value
-            elif kind == "execute" and what == ("thread-cpu", "seconds"):
-                found["cpu"] += value
-            elif what == ("disk-write", "bytes"):
-                found["spilled"] += value
-        return found
-
-    return read
-
-
-def _time() -> Callable[[], float]:
-    def now() -> float:
-        import time
-
-        return time.time()
-
-    return now
-
-
-def _watch() -> Callable[..., None]:
-    """Let the scheduler note what becomes of the tasks of one client."""
-
-    def watch(dask_scheduler: Any, name: str, owner: str) -> None:
-        import time
-
-        from distributed.diagnostics.plugin import SchedulerPlugin
-
-        class Watcher(SchedulerPlugin):
-            def __init__(self) -> None:
-                self.reset()
-
-            def reset(self) -> None:
-                self.own: set[Any] = set()
-                self.inside: dict[Any, float] = {}
-                self.told: dict[str, Any] = dict.fromkeys(
-                    ("made", "largest", "computed", "foreign", "lost", "joined", "busy", "longest", "first", "updated"),
-                    0,
-                )
-
-            def update_graph(self, scheduler: Any, *, client: str, tasks: Any, **kwargs: Any) -> None:
-                if client == owner:
-                    self.own.update(tasks)
-                    self.told["updated"] = time.time()
-
-            def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-                if finish != "memory":
-                    self.inside.pop(key, None)
-                elif start == "processing" and key not in self.own:
-                    self.told["foreign"] += 1
-                elif start == "processing":
-                    self.note(dask_scheduler.tasks.get(key), kwargs.get("startstops") or ())
-
-            def note(self, task: Any, startstops: Any) -> None:
-                told = self.told
-                size = max(task.nbytes, 0) if task is not None else 0
-                told["made"] += size
-                told["computed"] += 1
-                if task is not None:
-                    self.inside[task.key] = size
-                    read = sum(max(dependency.nbytes, 0) for dependency in task.dependencies)
-                    told["largest"] = max(told["largest"], read + size)
-                for step in startstops:
-                    if step["action"] == "compute":
-                        told["busy"] += step["stop"] - step["start"]
-                        told["longest"] = max(told["longest"], step["stop"] - step["start"])
-                        told["first"] = min(told["first"] or step["start"], step["start"])
-
-            def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
-                self.told["lost"] += 1
-
-            def add_worker(self, scheduler: Any, worker: str) -> None:
-                self.told["joined"] += 1
-
-        if name not in dask_scheduler.plugins:
-            dask_scheduler.add_plugin(Watcher(), name=name)
-
-    return watch
-
-
-def _reset() -> Callable[..., None]:
-    def reset(dask_scheduler: Any, name: str) -> None:
-        dask_scheduler.plugins[name].reset()
-
-    return reset
-
-
-def _tell() -> Callable[..., dict[str, Any]]:
-    def tell(dask_scheduler: Any, name: str) -> dict[str, Any]:
-        watcher = dask_scheduler.plugins[name]
-        return {**watcher.told, "kept": sum(watcher.inside.values())}
-
-    return tell
-
-
-def _forget_peak() -> Callable[[], None]:
-    """Linux keeps the peak of a process's memory since this was last written."""
-
-    def forget() -> None:
-        import pathlib
-
-        control = pathlib.Path("/proc/self/clear_refs")
-        if control.exists():
-            control.write_text("5")
-
-    return forget
-
-
-def _peak() -> Callable[[], float]:
-    def read() -> float:
-        import pathlib
-        import re
-
-        status = pathlib.Path("/proc/self/status")
-        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
-        return int(found.group(1)) * 1024 if found else float("nan")
-
-    return read

@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -187,7 +188,9 @@ def _cluster_of_threads() -> distributed.LocalCluster:
 def cluster_of_processes() -> Iterator[str]:
     """The address of a cluster of worker processes on this machine, which is closed at the end."""
     _forget_address()
-    with distributed.LocalCluster(processes=True, host="127.0.0.1", **QUIET) as cluster:
+    # Workers that end while they speak to their scheduler say so at length; what matters of them a run notes itself.
+    silent = {"silence_logs": logging.CRITICAL}
+    with distributed.LocalCluster(processes=True, host="127.0.0.1", **silent, **QUIET) as cluster:
         yield cluster.scheduler_address
 
 

@@ -11,7 +11,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-PIPED_WIDTH = 160
+PIPED_WIDTH = 200
 ROUNDED_UP = 999.5  # three digits would be four from here on
 
 Step = Callable[[float, str], None]  # share done, from 0 to 1, and what is being done

@@ -44,7 +44,10 @@ def compare(peer: str | None, commits: Sequence[str], rows: str | None, bench: S
             measured.append(row)
     least = smallest(measured)
     shown = [_cells(row, least) for row in measured]
-    table(COLUMNS, shown)
+    table(COLUMNS[:-1], [cells[:-1] for cells in shown])
+    for cells in shown:
+        if cells[-1]:
+            say(f"{cells[0]}: {cells[-1]}")
     remark = _remark(own, other, least, rounds)
     say("\n" + remark)
     path = _page(own, other, shown, remark)
@@ -104,12 +107,18 @@ def _remarks(row: Row) -> list[str]:
         if side.error:
             found.append(f"{who}: {side.error}")
         elif side.wrong:
-            found.append(f"{who}: other result: {side.wrong[:160]}")
+            found.append(f"{who}: not what is expected ({_short(side.wrong)})")
         if side.rounds and side.median("eager_tasks"):
             found.append(f"{who}: eager")
         elif side.rounds and not all(side.samples("lazy")):
             found.append(f"{who}: not lazy")
     return found
+
+
+def _short(wrong: str) -> str:
+    """The gist of what numpy says of arrays that differ."""
+    found = re.search(r"shapes .*? mismatch|nan location mismatch|Mismatched elements: [^)]*\)", wrong)
+    return found.group(0) if found else wrong[:160]
 
 
 def _time(side: Measured) -> str:

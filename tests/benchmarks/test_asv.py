@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import asv_runs, target
+from benchmarks import target
 from benchmarks.suite import suites
 
 ROOT = Path(__file__).parents[2]
@@ -128,18 +128,3 @@ def test_ctrl_c_leaves_no_process_behind():
     assert "Traceback" not in said
     _, left = psutil.wait_procs(family, timeout=10)
     assert left == []
-
-
-def test_the_reasons_of_failures_are_read_from_what_asv_writes():
-    said = """
-    [50.00%] ··· cubes.reduce.ReduceDimension.track_tasks   failed
-    [50.00%] ···· For parameters: 'mean'
-                  Traceback (most recent call last):
-                    File "suite.py", line 1, in track_tasks
-                      return 1 / 0
-                             ~~^~~
-                  ZeroDivisionError: division by zero
-
-                  asv: benchmark failed (exit status 1)
-    """
-    assert asv_runs._errors(said.splitlines()) == ["ZeroDivisionError: division by zero"]
