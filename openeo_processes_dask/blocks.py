@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from dask.delayed import delayed
 
-from openeo_processes_dask import lazy, places
+from openeo_processes_dask import lazy, places, rows
 from openeo_processes_dask.dimensions import labels, nodata, role, with_role
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing
@@ -221,13 +221,8 @@ def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, 
     """Run on blocks that hold whole rows; the axis gets another length, or goes where that is None."""
     if not isinstance(data, da.Array):
         return run(data)
-    data = lazy.together(data, axis)
     run, carried = _shared(run)
-    meta = np.empty((0,) * (data.ndim - (length is None)), dtype)
-    if length is None:
-        return da.map_blocks(run, data, dtype=dtype, meta=meta, drop_axis=axis, **carried)
-    chunks = tuple((length,) if i == axis else c for i, c in enumerate(data.chunks))
-    return da.map_blocks(run, data, dtype=dtype, meta=meta, chunks=chunks, **carried)
+    return rows.rowwise(run, data, axis, dtype, length, **carried)
 
 
 def _tree(expression: Expression, data: da.Array, way: Passage, engine: Mapping[str, Any]) -> da.Array | None:

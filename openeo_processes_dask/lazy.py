@@ -12,6 +12,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from openeo_processes_dask import rows
 from openeo_processes_dask.dimensions import nodata
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.kernels import missing
@@ -136,17 +137,12 @@ def along(kernel: Kernel, data: Any, axis: int, **options: Any) -> Any:
     sample = kernel(
         np.ones(tuple(n if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype), axis, **options
     )
-    chunks = together(data, axis).chunks
-    return da.map_blocks(
-        silent,
-        kernel,
-        data.rechunk(chunks) if chunks != data.chunks else data,
-        axis,
-        dtype=sample.dtype,
-        meta=np.empty((0,) * data.ndim, sample.dtype),
-        chunks=tuple((sample.shape[axis],) if i == axis else c for i, c in enumerate(chunks)),
-        **options,
-    )
+    run = functools.partial(silent, functools.partial(_along_axis, kernel, axis, options))
+    return rows.rowwise(run, data, axis, sample.dtype, sample.shape[axis])
+
+
+def _along_axis(kernel: Kernel, axis: int, options: dict[str, Any], block: np.ndarray) -> Any:
+    return kernel(block, axis, **options)
 
 
 def _along_cube(kernel: Kernel, cube: xr.DataArray, axis: int, options: dict[str, Any]) -> xr.DataArray:

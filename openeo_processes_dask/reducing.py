@@ -13,7 +13,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import lazy
+from openeo_processes_dask import lazy, rows
 from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Kernel, Reduction, joined
 
@@ -165,8 +165,8 @@ def _reduce_values(reduction: Reduction, skip_missing: bool, options: dict[str, 
     if reduction.results == 1:
         return da.core.elemwise(call, *arrays)
     dtype = np.result_type(*arrays)
-    rows = da.broadcast_arrays(*(da.asarray(v).astype(dtype) for v in arrays))
-    return reduce(reduction, da.stack(rows), 0, False, skip_missing, **options)
+    alike = da.broadcast_arrays(*(da.asarray(v).astype(dtype) for v in arrays))
+    return reduce(reduction, da.stack(alike), 0, False, skip_missing, **options)
 
 
 def _stacked(reduction: Reduction, skip_missing: bool, options: dict[str, Any], *arrays: Any) -> Any:
@@ -221,28 +221,10 @@ def _reduced_block(
 def _rowwise(run: Kernel, data: da.Array, axis: int, keepdims: bool) -> da.Array:
     """Run on blocks that hold whole rows, one of which is tried; an axis of results is kept, or comes last."""
     sample = run(np.ones(tuple(n if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype))
-    data = lazy.together(data, axis)
-    kept = [i for i in range(data.ndim) if i != axis]
-    results: dict[int, int] = {}
-    if sample.ndim == data.ndim:
-        place = axis if keepdims else data.ndim - 1
-        kept.insert(place, data.ndim)
-        results = {data.ndim: sample.shape[place]}
-    return da.blockwise(
-        functools.partial(_on_only_block, run),
-        kept,
-        data,
-        range(data.ndim),
-        new_axes=results,
-        concatenate=False,
-        dtype=sample.dtype,
-        meta=np.empty((0,) * sample.ndim, sample.dtype),
-    )
-
-
-def _on_only_block(run: Kernel, blocks: list[np.ndarray]) -> Any:
-    """An axis that is contracted comes as the list of its blocks."""
-    return run(blocks[0])
+    if sample.ndim < data.ndim:
+        return rows.rowwise(run, data, axis, sample.dtype)
+    place = axis if keepdims else data.ndim - 1
+    return rows.rowwise(run, data, axis, sample.dtype, sample.shape[place], place)
 
 
 def _partial(

@@ -25,6 +25,8 @@ FLOORS = [
         "lazy",
         "reducing",
         "scheduling",
+        "rows",
+        "grouping",
         "values",
         "grids",
         "passages",
