@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
@@ -13,7 +14,8 @@ import numpy as np
 import xarray as xr
 from dask.delayed import delayed
 
-from openeo_processes_dask import lazy, places, rows
+from openeo_processes_dask import grouping, places, reducing, rows
+from openeo_processes_dask.declare import declared
 from openeo_processes_dask.dimensions import labels, nodata, role, with_role
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing
@@ -117,18 +119,21 @@ def grouped(
 ) -> xr.DataArray:
     """Run a child process of the array `data` on groups of labels of a dimension; each becomes one label.
 
-    Where the dimension lies in few chunks, a block makes all its groups in one task; where it lies in many, each
-    group is reduced by itself.
+    A dimension in one chunk costs one task per block. In one that is cut, groups that begin in the same chunk are
+    made in one task of the chunks, or slices of them, that hold their values: at most about two tasks per chunk.
     """
     axis = cube.get_axis_num(dimension)
     engine = _engine(expression, cube, dimension)
     way = passage(expression, {"data": (_row(cube.shape, axis), cube.dtype)}, nodata(cube), engine)
+    known = np.asarray(engine["dim_labels"], dtype=object) if "dim_labels" in engine else None
+    members = () if known is None else tuple(map(tuple, groups))
+    statistic = _Groups(expression, way, engine, known, members, cube.ndim, cube.dtype)
     data = cube.data
-    if isinstance(data, da.Array) and data.numblocks[axis] > lazy.MOST_BLOCKS_TOGETHER:
-        parts = [_group(expression, cube, dimension, group, way) for group in groups]
-        values = da.concatenate([da.expand_dims(part, axis) for part in parts], axis=axis)
+    if isinstance(data, da.Array) and data.numblocks[axis] > 1:
+        values = grouping.on_dask(statistic, data, axis, groups, way.dtype, statistic.combines())
     else:
-        run = functools.partial(_on_groups, expression, way, engine, [_as_slice(group) for group in groups])
+        members = tuple(map(grouping.as_slice, groups))
+        run = functools.partial(grouping.on_array, statistic, axis=axis, groups=members, dtype=way.dtype)
         values = _rowwise(run, data, axis, len(groups), way.dtype)
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     result = _cube(values, cube.dims, kept, cube)
@@ -221,8 +226,16 @@ def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, 
     """Run on blocks that hold whole rows; the axis gets another length, or goes where that is None."""
     if not isinstance(data, da.Array):
         return run(data)
-    run, carried = _shared(run)
-    return rows.rowwise(run, data, axis, dtype, length, **carried)
+    if not isinstance(run, places.Placed):
+        run, carried = _shared(run)
+        return rows.rowwise(run, data, axis, dtype, length, **carried)
+    data = rows.meeting(data, axis).rechunk({axis: -1})
+    run, carried = _shared(places.Placed(run.run, run.place, data.chunks))
+    meta = np.empty((0,) * (data.ndim - (length is None)), dtype)
+    if length is None:
+        return da.map_blocks(run, data, dtype=dtype, meta=meta, drop_axis=axis, **carried)
+    chunks = tuple((length,) if i == axis else c for i, c in enumerate(data.chunks))
+    return da.map_blocks(run, data, dtype=dtype, meta=meta, chunks=chunks, **carried)
 
 
 def _tree(expression: Expression, data: da.Array, way: Passage, engine: Mapping[str, Any]) -> da.Array | None:
@@ -234,19 +247,6 @@ def _tree(expression: Expression, data: da.Array, way: Passage, engine: Mapping[
     if result.dtype == way.dtype and not way.keeps_nodata:
         return result
     return da.map_blocks(_leave, way, result, dtype=way.dtype, meta=np.empty((0,) * result.ndim, way.dtype))
-
-
-def _group(expression: Expression, cube: xr.DataArray, dimension: str, group: Sequence[int], way: Passage) -> da.Array:
-    if not len(group):
-        axis = cube.get_axis_num(dimension)
-        engine = {"axis": axis, "keepdims": True, "dim_labels": []}
-        shape = tuple(1 for d in cube.dims)
-        nothing = np.empty(tuple(0 if i == axis else 1 for i in range(cube.ndim)), cube.dtype)
-        value = _on_arrays(expression, way, engine, 1, nothing).reshape(shape)[0]
-        chunks = tuple(c for i, c in enumerate(cube.data.chunks) if i != axis)
-        return da.full(tuple(map(sum, chunks)), value.ravel()[0], chunks=chunks, dtype=way.dtype)
-    part = reduce(expression, cube.isel({dimension: _as_slice(group)}), dimension)
-    return part.data.astype(way.dtype)
 
 
 # --- what runs in a task
@@ -278,22 +278,47 @@ def _on_arrays(
     )
 
 
-def _on_groups(
-    expression: Expression, way: Passage, engine: Mapping[str, Any], groups: Sequence[Any], block: np.ndarray
-) -> np.ndarray:
-    axis = engine["axis"]
-    entered = way.enter(block)
-    known = np.asarray(engine["dim_labels"], dtype=object) if "dim_labels" in engine else None
-    out = np.empty(tuple(len(groups) if i == axis else n for i, n in enumerate(block.shape)), way.dtype)
-    inner = Passage(way.fill, way.exact, way.dtype)
-    for position, group in enumerate(groups):
-        where = (slice(None),) * axis + (group,)
-        said = engine if known is None else {**engine, "dim_labels": known[group].tolist()}
+@dataclass(frozen=True)
+class _Groups:
+    """A child process on groups of rows, whose labels it may ask for."""
+
+    expression: Expression
+    way: Passage
+    engine: Mapping[str, Any]
+    labels: np.ndarray | None
+    groups: tuple[tuple[int, ...], ...]
+    ndim: int
+    dtype: np.dtype
+
+    def whole(self, block: np.ndarray, number: int) -> np.ndarray:
+        """The result of a group, on an axis of length one."""
+        said = self.engine
+        if self.labels is not None:
+            said = {**said, "dim_labels": self.labels[list(self.groups[number])].tolist()}
+        return _on_arrays(self.expression, self.way, said, 1, block)
+
+    def begin(self, block: np.ndarray) -> reducing.Parts:
+        """Partial results of rows of a group."""
+        return reducing.begun(lambda: _on_arrays(self.expression, self.way, self.engine, 1, block))
+
+    def finish(self, parts: reducing.Parts) -> np.ndarray:
+        """The result of a group from its partial results; without any, that of no rows."""
+        if not parts:
+            shape = tuple(0 if i == self.engine["axis"] else 1 for i in range(self.ndim))
+            return _on_arrays(self.expression, self.way, self.engine, 1, np.empty(shape, self.dtype))
+        one = self.way.enter(np.ones((1,) * self.ndim, self.dtype))
         with np.errstate(all="ignore"):
-            result = _aligned(expression({"data": entered[where]}, **said), axis, block.ndim)
-        shape = tuple(1 if i == axis else n for i, n in enumerate(block.shape))
-        out[(slice(None),) * axis + (slice(position, position + 1),)] = inner.leave(result, shape)
-    return out
+            result = reducing.finished(lambda: self.expression({"data": one}, **self.engine), parts)
+        values = np.asarray(_aligned(result, self.engine["axis"], self.ndim))
+        return self.way.leave(values, values.shape)
+
+    def combines(self) -> bool:
+        """Whether the results can be made of partial results of each of its statistics."""
+        if self.labels is not None or self.expression.scaling is not Scaling.TREE:
+            return False
+        processes = [(declared(node.function), node.arguments.get("data")) for node in self.expression.nodes]
+        gathering = [p for p, data in processes if p and p.scaling is Scaling.TREE and not isinstance(data, list)]
+        return len(self.begin(np.ones((1,) * self.ndim, self.dtype))) == len(gathering)
 
 
 def _aligned(result: Any, axis: int, ndim: int) -> Any:
@@ -315,16 +340,6 @@ def _length(expression: Expression, shape: tuple[int, ...], axis: int, dtype: An
 
 def _row(shape: tuple[int, ...], axis: int, most: int | None = None) -> tuple[int, ...]:
     return tuple((n if most is None else min(n, most)) if i == axis else 1 for i, n in enumerate(shape))
-
-
-def _as_slice(group: Sequence[int]) -> Any:
-    """Positions that follow each other as a slice, which copies nothing."""
-    positions = list(group)
-    if not positions:
-        return slice(0, 0)
-    if positions == list(range(positions[0], positions[-1] + 1)):
-        return slice(positions[0], positions[-1] + 1)
-    return np.asarray(positions)
 
 
 def _uses_labels(expression: Expression) -> bool:

@@ -52,6 +52,8 @@ class Passage:
                 ) from None
         if self.keeps_nodata and values.dtype.kind == "f":
             values = np.where(np.isnan(values), self.fill, values)
+        if self.dtype.kind in "iu" and values.dtype.kind == "f":
+            return _within(values, self.dtype)
         return values.astype(self.dtype, copy=False)
 
 
@@ -67,6 +69,17 @@ class Trial:
 
     def __call__(self, values: Mapping[str, np.ndarray], **engine: Any) -> Any:
         return self.run(values)
+
+
+def _within(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Floats as integers, at the limits of their type where they lie beyond them."""
+    limits = np.iinfo(dtype)
+    with np.errstate(invalid="ignore"):
+        whole = values.astype(dtype)
+    for beyond, limit in ((values >= float(limits.max), limits.max), (values < float(limits.min), limits.min)):
+        if beyond.any():
+            whole[beyond] = limit
+    return whole
 
 
 def passage(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,62 @@ def reduce(
     if isinstance(data, da.Array):
         return _reduce_dask(reduction, data, axes, keepdims, skip_missing, options)
     return _reduced_block(reduction, axes[0], keepdims, skip_missing, options, data)
+
+
+# --- a child process in two halves
+
+Parts = list[tuple[Kernel, Any]]  # partial results in the order in which they are asked for, and what merges each
+
+
+class _Halfway:
+    """Where the statistics of a child process begin or finish: they give away partial results, or take merged ones."""
+
+    def __init__(self, parts: Parts | None = None) -> None:
+        self.found: Parts = []
+        self.given = None if parts is None else iter(parts)
+
+    def reduced(self, reduction: Reduction, block: np.ndarray, axis: int, skip: bool, options: dict[str, Any]) -> Any:
+        """What a statistic makes of rows, or of the partial results that belong to it."""
+        assert reduction.partial is not None
+        assert reduction.merge is not None
+        assert reduction.final is not None
+        if self.given is not None:
+            part = next(self.given)[1]
+        else:
+            part = lazy.silent(reduction.partial, block, axis, skip, **options)
+            self.found.append((reduction.merge, part))
+        return joined(lazy.silent(reduction.final, part, reduction.dtype(block.dtype)), axis)
+
+
+_HALFWAY: contextvars.ContextVar[_Halfway | None] = contextvars.ContextVar("halfway", default=None)
+
+
+def begun(run: Callable[[], Any]) -> Parts:
+    """The partial results that the statistics of a child process make while it runs."""
+    halfway = _Halfway()
+    token = _HALFWAY.set(halfway)
+    try:
+        run()
+    finally:
+        _HALFWAY.reset(token)
+    return halfway.found
+
+
+def merged(parts: list[Parts]) -> Parts:
+    """Partial results of rows that follow each other as those of all these rows."""
+    return [(of_one[0][0], lazy.silent(of_one[0][0], [p for _, p in of_one])) for of_one in zip(*parts, strict=True)]
+
+
+def finished(run: Callable[[], Any], parts: Parts) -> Any:
+    """What a child process makes of partial results, which take the place of those of its statistics."""
+    token = _HALFWAY.set(_Halfway(parts))
+    try:
+        return run()
+    finally:
+        _HALFWAY.reset(token)
+
+
+# --- the axes
 
 
 def _axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
@@ -214,7 +271,11 @@ def _reduce_dask(
 def _reduced_block(
     reduction: Reduction, axis: int, keepdims: bool, skip_missing: bool, options: dict[str, Any], block: np.ndarray
 ) -> Any:
-    result = lazy.silent(reduction.whole, block, axis, skip_missing, **options)
+    halfway = _HALFWAY.get()
+    if halfway is not None and reduction.partial is not None:
+        result = halfway.reduced(reduction, block, axis, skip_missing, options)
+    else:
+        result = lazy.silent(reduction.whole, block, axis, skip_missing, **options)
     return result if keepdims else _without_axes(result, [axis], reduction)
 
 

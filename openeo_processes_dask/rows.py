@@ -46,10 +46,9 @@ def rowwise(
     return da.blockwise(run, out, data, range(data.ndim), **settings, **carried)
 
 
-def meeting(data: da.Array, axis: int) -> da.Array:
-    """The array, its other axes cut as far as needed for all blocks along an axis to meet in one task."""
-    blocks = data.numblocks[axis]
-    wanted = math.ceil(blocks / MOST_TOGETHER)
+def meeting(data: da.Array, axis: int, blocks: int | None = None) -> da.Array:
+    """The array, its other axes cut as far as needed for so many blocks along an axis, or all, to meet in one task."""
+    wanted = math.ceil((data.numblocks[axis] if blocks is None else blocks) / MOST_TOGETHER)
     others = sorted((i for i in range(data.ndim) if i != axis), key=lambda i: -max(data.chunks[i], default=0))
     pieces = [1] * data.ndim
     for other in others:
