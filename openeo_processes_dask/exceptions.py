@@ -8,7 +8,7 @@ OpenEOException
 ├── cubes                        …DataCube…, OverlapResolverMissing, Kernel…, Geometr…, Unit…
 ├── files and collections        CollectionNotFound, NoDataAvailable, File…, Format…, Properties…, CRSInvalid,
 │                                StorageFailure
-└── outside code                 Invalid…
+└── outside code                 Invalid…, UserCodeFailed
 """
 
 from __future__ import annotations
@@ -306,3 +306,7 @@ class InvalidRuntime(OpenEOException):
 
 class InvalidVersion(OpenEOException):
     """This version of the language is not supported."""
+
+
+class UserCodeFailed(OpenEOException):
+    """Code of a user raised an error, or returned something else than it should."""

@@ -266,6 +266,23 @@ CollectionSpatialExtent = Annotated[
     ),
 ]
 
+# --- code of users
+Code = Annotated[
+    str,
+    Schema(
+        [
+            _type("string", format="uri", subtype="uri", pattern="^https?://"),
+            _type("string", subtype="file-path", pattern="^[^\r\n\\:'\"]+$"),
+            _type("string", subtype="udf-code", pattern="(\r\n|\r|\n)"),
+        ],
+        "Code, or the address or path of a file with code.",
+    ),
+]
+Runtime = Annotated[str, Schema(_type("string", subtype="udf-runtime"), "The language of the code.")]
+CodeVersion = Annotated[
+    str | None, Schema([_type("string", subtype="udf-runtime-version"), _NULL], "The version of the language.")
+]
+
 # --- choices
 PERIODS = (
     "hour",

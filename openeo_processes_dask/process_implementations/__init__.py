@@ -11,6 +11,7 @@ from openeo_processes_dask.process_implementations import (
     logic,
     math,
     text,
+    udf,
 )
 
 scheduling.forget_address()

@@ -31,6 +31,7 @@ FLOORS = [
         "grids",
         "passages",
         "places",
+        "usercode",
         "neighborhoods",
         "blocks",
     },
