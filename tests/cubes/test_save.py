@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -52,7 +53,8 @@ def again(item: dict[str, Any], folder: Path) -> xr.DataArray:
 
 
 def left(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """The files in a folder, but for documents of STAC."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".stac.json"))
 
 
 # --- round trips
@@ -166,26 +168,48 @@ def test_labels_of_periods_can_be_saved(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_item_describes_the_files(format: str, tmp_path: Path) -> None:
     saved = cube()
-    item = save_result(saved, format, {"path": "a" + SUFFIX[format]})
-    parsed = pystac.Item.from_dict(json.loads(json.dumps(item)))
-    assert (parsed.id, parsed.datetime) == ("a", None)
-    assert parsed.properties["start_datetime"] == "2023-04-03T00:00:00Z"
-    assert parsed.properties["end_datetime"] == "2023-04-23T00:00:00Z"
-    assert parsed.properties["proj:code"] == "EPSG:32632"
-    assert parsed.properties["proj:shape"] == [50, 70]
-    assert parsed.properties["proj:transform"] == list(grids.of(saved).affine)[:6]
-    assert 10.2 < parsed.bbox[0] < parsed.bbox[2] < 10.3
-    assert 45.1 < parsed.bbox[1] < parsed.bbox[3] < 45.2
-    for asset in parsed.assets.values():
-        path = Path(asset.href)
-        size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
-        assert (asset.extra_fields["file:size"], asset.roles) == (size, ["data"])
+    made = save_result(saved, format, {"path": "a" + SUFFIX[format]})
+    if SUFFIX[format] == ".tif":
+        collection = pystac.Collection.from_dict(json.loads(json.dumps(made)))
+        assert (collection.id, len(collection.assets)) == ("a", 3)
+        assert collection.extent.temporal.to_dict() == {"interval": [["2023-04-03T00:00:00Z", "2023-04-23T00:00:00Z"]]}
+        assert made["cube:dimensions"]["bands"]["values"] == ["B02", "B04", "B08"]
+        items = [json.loads(Path(link["href"]).read_text()) for link in made["links"] if link["rel"] == "item"]
+        assert [item["properties"]["datetime"][:10] for item in items] == ["2023-04-03", "2023-04-13", "2023-04-23"]
+    else:
+        items = [json.loads((tmp_path / f"a{SUFFIX[format]}.stac.json").read_text())]
+        assert items[0]["properties"]["datetime"] is None
+        assert items[0]["properties"]["start_datetime"] == "2023-04-03T00:00:00Z"
+        assert items[0]["properties"]["end_datetime"] == "2023-04-23T00:00:00Z"
+    for parsed in map(pystac.Item.from_dict, items):
+        assert parsed.properties["proj:code"] == "EPSG:32632"
+        assert parsed.properties["proj:shape"] == [50, 70]
+        assert parsed.properties["proj:transform"] == list(grids.of(saved).affine)[:6]
+        assert 10.2 < parsed.bbox[0] < parsed.bbox[2] < 10.3
+        assert 45.1 < parsed.bbox[1] < parsed.bbox[3] < 45.2
+        (asset,) = parsed.assets.values()
+        path = tmp_path / asset.href
+        inside = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+        assert (asset.extra_fields["file:size"], asset.roles) == (sum(p.stat().st_size for p in inside), ["data"])
+        if path.is_file():
+            assert asset.extra_fields["file:checksum"] == "1220" + hashlib.sha256(path.read_bytes()).hexdigest()
         assert asset.extra_fields["bands"][1] == {
             "name": "B04",
             "data_type": "uint16",
             "nodata": 0,
             "eo:common_name": "red",
         }
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_documents_beside_the_files_load(format: str, tmp_path: Path) -> None:
+    saved = cube()
+    save_result(saved, format, {"path": "here/a" + SUFFIX[format]})
+    (tmp_path / "here").rename(tmp_path / "there")  # nothing in them names the folder
+    loaded = load_stac(str(tmp_path / "there" / f"a{SUFFIX[format]}.stac.json"))
+    np.testing.assert_array_equal(loaded, saved)
+    save_result(saved.isel(t=0), format, {"path": "b", "stac": False})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b" + SUFFIX[format], "there"]
 
 
 def test_an_item_without_crs_or_dates_is_one_too(tmp_path: Path) -> None:
@@ -349,13 +373,18 @@ def test_a_truncated_tiff_is_found_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("format", "options", "error", "message"),
     [
-        ("Shapefile", {}, exceptions.FormatUnsupported, "no format 'Shapefile'; there are GTiff, COG, netCDF, Zarr"),
+        (
+            "Shapefile",
+            {},
+            exceptions.FormatUnsupported,
+            "no format 'Shapefile'; there are GTiff, COG, netCDF, PNG, JSON",
+        ),
         (None, {}, exceptions.FormatUnsupported, "no format None"),
         (
             "GTiff",
             {"compres": 1},
             exceptions.ProcessParameterInvalid,
-            "no option 'compres'; it has path, overwrite, com",
+            "no option 'compres'; it has path, overwrite, stac, com",
         ),
         (
             "GTiff",

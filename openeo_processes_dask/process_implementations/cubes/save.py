@@ -1,4 +1,4 @@
-"""Saving: a cube as GeoTIFF, COG, netCDF or zarr, block by block, complete or not at all."""
+"""Saving: a cube as files, block by block where it may be large, complete or not at all."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ import xarray as xr
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import DataCubeEmpty, FormatUnsuitable, ProcessParameterInvalid
-from openeo_processes_dask.vocabulary import NO_OPTIONS, Anything, OutputFormat, OutputOptions, Scaling, Stac
+from openeo_processes_dask.vocabulary import NO_OPTIONS, Cube, OutputFormat, OutputOptions, Scaling, Stac
 
-from .saving import arrays, item, place, rasters
+from .saving import arrays, documents, place, rasters, tables
 from .saving import options as option_table
 
 
 @declare("cubes", "export", "stac", scaling=Scaling.EAGER)
-def save_result(data: Anything, format: OutputFormat, options: OutputOptions = NO_OPTIONS) -> Stac:
-    """Write a cube to files, and tell in a STAC Item what was written.
+def save_result(data: Cube, format: OutputFormat, options: OutputOptions = NO_OPTIONS) -> Stac:
+    """Write a cube to files, and tell in STAC what was written.
 
     This computes the cube, block by block: a block is written as soon as it is there, and no one holds more of the
     cube than that. On a cluster the workers write, if they see the folder, otherwise the blocks come to the client;
     a netCDF file has one writer, the client. Files appear under their names when they are complete; after a failure
     there are none. What cannot be stored raises StorageFailure.
 
-    Formats, in upper or lower case: GTiff and COG (one file for each date, with the date in its name where there are
-    several), netCDF and Zarr (one variable for each band). Truth values become bytes. All have the options `path`
-    (the name, relative to the folder of the setting `openeo.results`, which it may not leave, or where there is no
-    such setting to the working directory; by default `result` with the format's ending) and `overwrite` (false: if
-    there is such a file, that is an error, FileExists). GTiff and COG have `compression` (deflate, lzw, zstd, none)
-    and `blocksize` (512), COG has `overviews` (how they are resampled: nearest, average, bilinear, cubic, mode;
-    or none), netCDF has `compression` (0 to 9: 1) and Zarr has `compression` (zstd, none).
+    Formats, in upper or lower case: GTiff, COG and PNG (one file for each date, with the date in its name where there
+    are several; PNG holds bytes and unsigned shorts of at most four bands, with an `.aux.xml` that says where they
+    lie), netCDF and Zarr (one variable for each band), JSON (any small cube), CSV (any small cube: a row for each
+    geometry, or for each pixel and date, with a column for each band), GeoJSON (small vector cubes, brought to
+    longitude and latitude) and GeoParquet (small vector cubes). Truth values become bytes in images.
+
+    All have the options `path` (the name, relative to the folder of the setting `openeo.results`, which it may not
+    leave, or where there is no such setting to the working directory; by default `result` with the format's ending),
+    `overwrite` (false: if there is such a file, that is an error, FileExists) and `stac` (true: beside each file there
+    is its Item with the ending `.stac.json`, and where there are several files a Collection). GTiff and COG have
+    `compression` (deflate, lzw, zstd, none) and `blocksize` (512), COG has `overviews` (how they are resampled:
+    nearest, average, bilinear, cubic, mode; or none); netCDF has `compression` (0 to 9: 1), as have PNG (1 to 9: 6)
+    and Zarr (zstd, none). The result is the Item of the file, or the Collection of several.
 
     An unknown format raises FormatUnsupported, an unknown option ProcessParameterInvalid.
 
@@ -46,8 +52,7 @@ def save_result(data: Anything, format: OutputFormat, options: OutputOptions = N
     settings = chosen.read(options)
     cube = _cube(data, chosen.name)
     path = place.final_path(settings["path"], chosen.suffix)
-    files = _write(cube, chosen.name, path, settings)
-    return item.describe(cube, files, chosen.media_type, path.stem)
+    return _write(cube, chosen, path, settings)
 
 
 def _cube(data: Any, format: str) -> xr.DataArray:
@@ -68,16 +73,28 @@ def _with_date(cube: xr.DataArray) -> xr.DataArray:
     return dimensions.with_role(cube.expand_dims(dates), str(dates[0]), "temporal") if len(dates) == 1 else cube
 
 
-def _write(cube: xr.DataArray, format: str, path: Path, settings: dict[str, Any]) -> dict[Path, Any]:
-    """Write the files; each with the label of the date it holds, or None where it holds all."""
-    if format in ("GTiff", "COG"):
-        images = rasters.images(cube, format)
-        finals = rasters.file_names(path, images.labels)
-        with place.unfinished(finals, settings["overwrite"]) as folder:
-            rasters.write(images, [folder / final.name for final in finals], format, settings)
-        return dict(zip(finals, images.labels if len(finals) > 1 else [None], strict=True))
-    variables = arrays.variables(cube, format)
-    with place.unfinished([path], settings["overwrite"]) as folder:
-        write = arrays.write_netcdf if format == "netCDF" else arrays.write_zarr
-        write(variables, folder / path.name, settings)
-    return {path: None}
+def _write(cube: xr.DataArray, chosen: option_table.Format, path: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Write the files, each of which holds one date or all; give what STAC says of them."""
+    images = rasters.images(cube, chosen.name) if chosen.name in rasters.TYPES else None
+    variables = arrays.variables(cube, chosen.name) if chosen.name in ("netCDF", "Zarr") else None
+    if images is None and variables is None:
+        cube = tables.suitable(cube, chosen.name)
+    finals = [path] if images is None else rasters.file_names(path, images.labels)
+    told = documents.names(finals, path) if settings["stac"] else []
+    # what GDAL knows of a PNG beside its pixels, such as where they lie, stands in a file of its own
+    aside = [final.with_name(f"{final.name}.aux.xml") for final in finals] if chosen.name == "PNG" else []
+    with place.unfinished([*finals, *aside, *told], settings["overwrite"]) as folder:
+        if images is not None:
+            rasters.write(images, [folder / final.name for final in finals], chosen.name, settings)
+        elif variables is not None:
+            write = arrays.write_netcdf if chosen.name == "netCDF" else arrays.write_zarr
+            write(variables, folder / path.name, settings)
+        else:
+            tables.write(cube, chosen.name, folder / path.name)
+        labels = [None] if images is None or len(finals) == 1 else images.labels
+        files = dict(zip(finals, labels, strict=True))
+        made = documents.describe(cube, files, chosen.media_type, folder, path.stem)
+        for document, content in zip(told, made.to_write(told), strict=True):
+            with place.storing(document):
+                (folder / document.name).write_text(content)
+    return made.result(told)

@@ -38,7 +38,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Format:
-    """A file format by its name, and its options beside `path` and `overwrite`, which all have."""
+    """A file format by its name, and its options beside `path`, `overwrite` and `stac`, which all have."""
 
     name: str
     suffix: str
@@ -48,7 +48,8 @@ class Format:
     @property
     def options(self) -> dict[str, Option]:
         """All options by their names."""
-        return {"path": Option("result" + self.suffix), "overwrite": Option(False), **self.own}
+        shared = {"path": Option("result" + self.suffix), "overwrite": Option(False), "stac": Option(True)}
+        return {**shared, **self.own}
 
     def read(self, given: Any) -> dict[str, Any]:
         """The value of each option: what is given, else the default.
@@ -87,6 +88,11 @@ FORMATS = {
             {**_TIFF, "overviews": Option("nearest", _RESAMPLING)},
         ),
         Format("netCDF", ".nc", "application/x-netcdf", {"compression": Option(1, range(10))}),
+        Format("PNG", ".png", "image/png", {"compression": Option(6, range(1, 10))}),
+        Format("JSON", ".json", "application/json", {}),
+        Format("GeoJSON", ".geojson", "application/geo+json", {}),
+        Format("GeoParquet", ".parquet", "application/vnd.apache.parquet", {}),
+        Format("CSV", ".csv", "text/csv", {}),
         Format("Zarr", ".zarr", "application/vnd+zarr", {"compression": Option("zstd", ("zstd", "none"))}),
     )
 }

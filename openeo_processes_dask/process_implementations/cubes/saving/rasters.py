@@ -75,6 +75,8 @@ def images(cube: xr.DataArray, format: str) -> Images:
     if y in cube.coords and cube.sizes[y] > 1 and cube[y].values[0] < cube[y].values[-1]:
         ordered = ordered.isel({y: slice(None, None, -1)})
     labels = _labels(cube, time[0]) if time else (None,)
+    if format == "PNG" and bands and cube.sizes[bands[0]] > 4:
+        raise FormatUnsuitable(f"PNG holds at most 4 bands, and the cube has {cube.sizes[bands[0]]}")
     names = tuple(str(b) for b in dimensions.labels(cube, bands[0])) if bands else (lone_name(cube),)
     shape = (len(labels), len(names), *ordered.shape[-2:])
     nodata = np.nan if cube.dtype.kind == "f" else storable(dimensions.nodata(cube), cube.dtype)

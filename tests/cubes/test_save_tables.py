@@ -1,0 +1,165 @@
+"""Saving and loading what is written in one go: PNG, JSON, CSV and the vector formats, for every type and no-data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dask
+import geopandas
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import shapely
+import xarray as xr
+
+from openeo_processes_dask import dimensions, exceptions, vectors
+from openeo_processes_dask.process_implementations.cubes import load_stac, save_result
+from openeo_processes_dask.process_implementations.cubes.loading import tables
+from openeo_processes_dask.process_implementations.cubes.saving import tables as saving
+from tests.cubes import cases
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
+HELD = {"GTiff": DTYPES, "COG": DTYPES, "PNG": ("uint8", "uint16"), "netCDF": DTYPES, "Zarr": DTYPES, "JSON": DTYPES}
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path) -> Any:
+    """Let results go to a folder of the test."""
+    with dask.config.set({"openeo.results": str(tmp_path)}):
+        yield tmp_path
+
+
+def cube(dtype: str, nodata: Any) -> xr.DataArray:
+    """Two dates of two bands, with the least and greatest value of the type in it."""
+    array = cases.values((2, 2, 20, 30), dtype)
+    kind = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else np.finfo(dtype)
+    array[0, 0, 3, :2] = kind.min, kind.max
+    made = cases.cube(array, {"t": 1, "y": 8}, nodata=nodata)
+    return dimensions.with_role(dimensions.with_role(made, "t", "temporal"), "bands", "bands")
+
+
+def places(dtype: Any = "float64", crs: int | None = 32632, **more: Any) -> xr.DataArray:
+    """Values of two bands at three dates in a polygon, a point and nothing."""
+    shapes = np.array([shapely.box(600_000, 5_000_000, 600_100, 5_000_100), shapely.Point(6e5, 5e6), vectors.NOTHING])
+    parsed = None if crs is None else dimensions.parse_crs(crs)
+    properties = {"name": np.array(["a", "b", "c"], object), "area": np.array([1.5, 2.5, 3.5])}
+    values = np.arange(18).reshape(3, 2, 3).astype(dtype)
+    if values.dtype.kind == "f":
+        values[1, 1, 1] = np.nan
+    labels = {"bands": ["B02", "B04"], "t": pd.date_range("2023-04-03", periods=3)}
+    features = vectors.Features(shapes, parsed, properties)
+    return vectors.cube(features, values, ["geometry", "bands", "t"], **labels)
+
+
+# --- every format, type and no-data
+
+
+@pytest.mark.parametrize("format", HELD)
+@pytest.mark.parametrize(
+    ("dtype", "gap"),
+    [(dtype, gap) for dtype in DTYPES for gap in ("none", "zero", "least") if gap == "none" or "float" not in dtype],
+)
+def test_what_is_saved_loads_as_it_was(format: str, dtype: str, gap: str, tmp_path: Path) -> None:
+    integers = np.dtype(dtype).kind in "iu"
+    nodata = {"none": None, "zero": 0, "least": np.iinfo(dtype).min}[gap] if integers else None
+    saved = cube(dtype, nodata)
+    if dtype not in HELD[format]:
+        with pytest.raises(exceptions.FormatUnsuitable, match=f"cannot hold values of type {dtype}"):
+            save_result(saved, format)
+        assert list(tmp_path.iterdir()) == []
+        return
+    made = save_result(saved, format)
+    if format == "JSON":
+        loaded = tables.read(tmp_path / "result.json", "JSON")
+    else:
+        (tmp_path / "made.json").write_text(json.dumps(made))
+        loaded = load_stac(str(tmp_path / "made.json"))
+    assert (loaded.dtype, loaded.attrs.get("nodata")) == (saved.dtype, nodata)
+    assert dimensions.crs(loaded) == dimensions.crs(saved)
+    for name in ("t", "bands", "y", "x"):
+        np.testing.assert_array_equal(loaded[name], saved[name])
+    np.testing.assert_array_equal(loaded, saved)
+
+
+# --- images
+
+
+def test_a_png_is_a_picture(tmp_path: Path) -> None:
+    saved = cube("uint8", 0).isel(t=0)
+    save_result(saved, "png", {"path": "a", "compression": 9})
+    with rasterio.open(tmp_path / "a.png") as file:
+        np.testing.assert_array_equal(file.read(), saved)
+    five = saved.isel(bands=[0, 1, 0, 1, 0]).assign_coords(bands=list("abcde"))
+    with pytest.raises(exceptions.FormatUnsuitable, match="at most 4 bands"):
+        save_result(five, "PNG")
+
+
+# --- features
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "bool"])
+@pytest.mark.parametrize("format", ["GeoParquet", "GeoJSON", "JSON"])
+def test_vector_cubes_load_as_they_were(format: str, dtype: str, tmp_path: Path) -> None:
+    saved = places(dtype, 32632 if format != "GeoJSON" else 4326)
+    made = save_result(saved, format)
+    path = Path(made["assets"]["data"]["href"])
+    loaded = tables.read(path, format)
+    assert (loaded.dims, loaded.dtype) == (saved.dims, saved.dtype)
+    assert vectors.crs_of(loaded, "geometry") == vectors.crs_of(saved, "geometry")
+    np.testing.assert_array_equal(loaded, saved)
+    for name in ("bands", "t", "name", "area"):
+        np.testing.assert_array_equal(loaded[name], saved[name])
+    assert shapely.equals(loaded["geometry"].values[:2], saved["geometry"].values[:2]).all()
+    assert loaded["geometry"].values[2].is_empty
+
+
+def test_plain_geopandas_reads_what_was_saved(tmp_path: Path) -> None:
+    save_result(places(), "GeoParquet", {"path": "a"})
+    found = geopandas.read_parquet(tmp_path / "a.parquet")
+    assert (found.crs.to_epsg(), len(found)) == (32632, 3)
+    assert found["B04~2023-04-03T00:00:00"].tolist() == [3, 9, 15]
+    assert found["name"].tolist() == ["a", "b", "c"]
+    made = save_result(places(), "GeoJSON", {"path": "a"})
+    found = geopandas.read_file(tmp_path / "a.geojson")
+    assert found.crs.to_epsg() == 4326
+    assert 10.2 < found.geometry[1].x < 10.3
+    assert found["B02~2023-04-05T00:00:00"].tolist() == [2, 8, 14]
+    assert 10.2 < made["bbox"][0] < made["bbox"][2] < 10.3
+
+
+def test_features_alone_have_no_values(tmp_path: Path) -> None:
+    features = places().isel(bands=0, t=0, drop=True)
+    save_result(features.copy(data=np.full(3, np.nan)), "GeoJSON", {"path": "a"})
+    found = json.loads((tmp_path / "a.geojson").read_text())
+    assert found["features"][0]["properties"] == {"name": "a", "area": 1.5}
+
+
+def test_csv_has_a_row_for_each_geometry_or_pixel(tmp_path: Path) -> None:
+    save_result(places(), "CSV", {"path": "a"})
+    found = pd.read_csv(tmp_path / "a.csv")
+    assert found.columns.tolist()[:4] == ["geometry", "name", "area", "B02~2023-04-03T00:00:00"]
+    assert shapely.from_wkt(found["geometry"][1]) == shapely.Point(6e5, 5e6)
+    saved = cube("int16", 0)
+    save_result(saved, "CSV", {"path": "b"})
+    found = pd.read_csv(tmp_path / "b.csv", parse_dates=["t"])
+    assert found.columns.tolist() == ["t", "y", "x", "B02", "B04"]
+    again = found.set_index(["t", "y", "x"]).to_xarray().to_dataarray("bands").sel(y=saved.y)
+    np.testing.assert_array_equal(again.transpose(*saved.dims), saved)
+
+
+def test_what_a_table_cannot_hold_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(exceptions.FormatUnsuitable, match="holds geometries, and the cube has none along"):
+        save_result(cube("uint8", 0), "GeoJSON")
+    with pytest.raises(exceptions.FormatUnsuitable, match="geometry beside x, y"):
+        save_result(places(), "GTiff")
+    with pytest.raises(exceptions.FormatUnsuitable, match="labels of geometry"):
+        save_result(places(), "netCDF")
+    with pytest.raises(exceptions.FormatUnsuitable, match="only numbers and truth values"):
+        save_result(places().astype("datetime64[ns]"), "JSON")
+    monkeypatch.setattr(saving, "MOST", 100)
+    with pytest.raises(exceptions.FormatUnsuitable, match="at most 100 values, not 2400"):
+        save_result(cube("uint8", 0), "CSV")
+    assert list(tmp_path.iterdir()) == []
