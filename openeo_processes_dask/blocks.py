@@ -125,6 +125,8 @@ def grouped(
     axis = cube.get_axis_num(dimension)
     engine = _engine(expression, cube, dimension)
     way = passage(expression, {"data": (_row(cube.shape, axis), cube.dtype)}, nodata(cube), engine)
+    if not all(len(group) for group in groups):
+        way = way.with_nothing(expression, _row(cube.shape, axis, 0), cube.dtype, engine)
     known = np.asarray(engine["dim_labels"], dtype=object) if "dim_labels" in engine else None
     members = () if known is None else tuple(map(tuple, groups))
     statistic = _Groups(expression, way, engine, known, members, cube.ndim, cube.dtype)

@@ -1,36 +1,59 @@
-"""How the values of a cube enter a child process and leave it: with gaps as NaN, and in which type."""
+"""How the values of a cube enter a child process and leave it: with gaps as NaN, and in which type.
+
+An integer cube with a declared no-data value enters in floating point with NaN for its gaps. How it leaves:
+
+- what makes floats of integers leaves in floats, with NaN for gaps;
+- what only chooses among the values (smallest, largest, first, last, an element, an order) leaves in the type of the
+  cube, with its no-data value, for no value that is chosen can be mistaken for a gap;
+- what computes integers value by value leaves in integers with the cube's no-data value if none of its results can be
+  that value: all values of types of up to 16 bits are tried, and of others those up to 2¹⁶ and where, beyond, the
+  results cross it. So ten times a cube keeps 255 for its gaps; a cube less itself does not keep 0 for them;
+- what else computes integers, such as sums, leaves in float64 with NaN for gaps, which holds integers up to 2⁵³.
+
+Integers without a declared no-data value have no gaps, so integers stay integers, but for the groups that are empty.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
 
+from openeo_processes_dask.declare import declared
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
-from openeo_processes_dask.expressions import Expression
+from openeo_processes_dask.expressions import Expression, Parameter, Ref
 from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.vocabulary import Scaling
+
+# What returns some of the values it gets, and computes none.
+CHOOSING = frozenset(
+    ["array_element", "cummax", "cummin", "extrema", "first", "last", "max", "min", "rearrange", "sort"]
+)
+MOST_TRIED = 2**16  # up to here all integers are tried, beyond so many
+FAR = 4096
 
 
 @dataclass(frozen=True)
 class Passage:
     """How values enter and leave a child process.
 
-    An integer cube with a declared no-data value enters in floating point with NaN for its gaps. Where the child
-    process makes integers of integers, its results leave as integers with the same no-data value; else as they are.
+    `fill` is the no-data value, `exact` asks for float64 on entering, `dtype` is the type of the results, and `whole`
+    says that those are integers again, with the same no-data value.
     """
 
     fill: Any
     exact: bool
     dtype: np.dtype
+    whole: bool = False
 
     @property
     def keeps_nodata(self) -> bool:
         """Whether the results have the no-data value of the cube."""
-        return self.fill is not None and self.exact
+        return self.fill is not None and self.whole
 
     def enter(self, block: Any) -> Any:
         """A block of the cube as the child process sees it."""
@@ -52,9 +75,21 @@ class Passage:
                 ) from None
         if self.keeps_nodata and values.dtype.kind == "f":
             values = np.where(np.isnan(values), self.fill, values)
+        elif self.dtype.kind in "biu" and values.dtype.kind == "f" and np.isnan(values).any():
+            raise ProcessParameterInvalid(
+                f"the child process returned no-data, which {self.dtype} cannot hold; of ones it returned none"
+            )
         if self.dtype.kind in "iu" and values.dtype.kind == "f":
             return _within(values, self.dtype)
         return values.astype(self.dtype, copy=False)
+
+    def with_nothing(self, expression: Expression, shape: tuple[int, ...], dtype: Any, engine: Any) -> Passage:
+        """The same for rows that may be empty too, of which a shape is given: their results may be gaps."""
+        if self.dtype.kind not in "biu" or self.whole:
+            return self
+        found = _tried(expression, {"data": self.enter(np.ones(shape, dtype))}, {**engine, "dim_labels": []})
+        gap = missing.gaps(found)
+        return replace(self, dtype=np.dtype(np.float64)) if gap is not None and gap.any() else self
 
 
 @dataclass(frozen=True)
@@ -100,20 +135,56 @@ def passage(
                 "a child process sees values, no cubes: bring the cube to the data with merge_cubes"
             )
 
-    def tried(*, entered: bool) -> np.ndarray:
-        ones = {name: np.ones(shape, dtype) for name, (shape, dtype) in sizes.items()}
-        if entered:
-            ones = {name: missing.as_float(values) for name, values in ones.items()}
-        with np.errstate(all="ignore"):
-            result = expression(ones, **engine)
-        made = np.asarray(np.nan if result is None else result)
-        return made.astype(object) if made.dtype.kind in "US" else made  # other texts may be longer
-
-    first = tried(entered=False)
+    ones = {name: np.ones(shape, dtype) for name, (shape, dtype) in sizes.items()}
+    first = _tried(expression, ones, engine)
     integers = all(np.dtype(dtype).kind in "iu" for _, dtype in sizes.values())
     if fill is None or not integers:
         return Passage(fill if not integers else None, False, first.dtype)
-    floating = tried(entered=True)
-    if first.dtype.kind in "iu" and floating.dtype.kind == "f":
-        return Passage(fill, True, first.dtype)
-    return Passage(fill, False, floating.dtype)  # also where integers come of gaps, as from `count`
+    exact = first.dtype.kind in "iu"
+    floating = _tried(expression, {name: missing.as_float(v, exact=exact) for name, v in ones.items()}, engine)
+    if not exact or floating.dtype.kind != "f":
+        return Passage(fill, False, floating.dtype)  # also where integers come of gaps, as from `count`
+    if isinstance(expression, Trial):
+        return Passage(fill, True, floating.dtype)  # what is put together of parts may hold more than them
+    kept = _chooses(expression) or (set(sizes) == {"x"} and not _meets(expression, fill, sizes["x"][1]))
+    return Passage(fill, True, first.dtype if kept else floating.dtype, kept)
+
+
+def _tried(expression: Expression | Trial, values: Mapping[str, Any], engine: Mapping[str, Any]) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        result = expression(values, **engine)
+    made = np.asarray(np.nan if result is None else result)
+    return made.astype(object) if made.dtype.kind in "US" else made  # other texts may be longer
+
+
+def _chooses(expression: Expression) -> bool:
+    """Whether all results are values of the cube."""
+    for node in expression.nodes:
+        leaves = list(_plain(node.arguments.get("data")))
+        known = any(not isinstance(v, (Ref, Parameter)) or getattr(v, "name", None) in expression.bound for v in leaves)
+        if node.id not in CHOOSING or declared(node.function) is None or known or not leaves:
+            return False
+    return isinstance(expression.result, (Ref, Parameter))
+
+
+def _plain(value: Any) -> Iterator[Any]:
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _plain(inner)
+    else:
+        yield value
+
+
+def _meets(expression: Expression, fill: Any, dtype: Any) -> bool:
+    """Whether a value that is no gap may become the no-data value; only asked where each value is for itself."""
+    if any(declared(node.function) is None for node in expression.nodes) or expression.scaling is not Scaling.BLOCKWISE:
+        return True
+    limits = np.iinfo(dtype)
+    near = np.arange(max(int(limits.min), -MOST_TRIED), min(int(limits.max), MOST_TRIED) + 1, dtype=np.float64)
+    far = np.geomspace(MOST_TRIED, float(limits.max), FAR) if limits.bits > 16 else np.empty(0)
+    values = np.concatenate([-far[::-1] if limits.min < 0 else far[:0], near, far])
+    values = values[values != fill]
+    found = np.broadcast_to(_tried(expression, {"x": values}, {}), values.shape)
+    above = np.greater(found, fill)
+    crossing = (np.abs(values[1:]) > MOST_TRIED) & (above[1:] != above[:-1])
+    return bool((found == fill).any() or crossing.any())

@@ -22,7 +22,7 @@ from openeo_processes_dask.exceptions import (
     TemporalExtentEmpty,
 )
 from openeo_processes_dask.expressions import Expression
-from openeo_processes_dask.kernels import missing, periods
+from openeo_processes_dask.kernels import periods
 from openeo_processes_dask.vocabulary import (
     PERIODS,
     Anything,
@@ -155,8 +155,6 @@ def aggregated(
     cube: xr.DataArray, dimension: str, groups: Sequence[Sequence[int]], names: list[Any], reducer: Any, context: Any
 ) -> xr.DataArray:
     """One value of each group of instants, under its name."""
-    if cube.dtype.kind in "biu" and dimensions.nodata(cube) is None and not all(groups):
-        cube = cube.astype(missing.float_of(cube.dtype))  # what comes of nothing needs a place to be missing
     result = blocks.grouped(trace(reducer, "data", context=context), cube, dimension, groups, names)
     return dimensions.with_role(result, dimension, "temporal")
 
