@@ -144,9 +144,8 @@ def passage(
     floating = _tried(expression, {name: missing.as_float(v, exact=exact) for name, v in ones.items()}, engine)
     if not exact or floating.dtype.kind != "f":
         return Passage(fill, False, floating.dtype)  # also where integers come of gaps, as from `count`
-    if isinstance(expression, Trial):
-        return Passage(fill, True, floating.dtype)  # what is put together of parts may hold more than them
-    kept = _chooses(expression) or (set(sizes) == {"x"} and not _meets(expression, fill, sizes["x"][1]))
+    program = expression.expression if isinstance(expression, Trial) else expression
+    kept = _chooses(program) or (len(sizes) == 1 and not _meets(program, fill, *sizes, *sizes.values()))
     return Passage(fill, True, first.dtype if kept else floating.dtype, kept)
 
 
@@ -175,16 +174,16 @@ def _plain(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _meets(expression: Expression, fill: Any, dtype: Any) -> bool:
-    """Whether a value that is no gap may become the no-data value; only asked where each value is for itself."""
+def _meets(expression: Expression, fill: Any, name: str, size: tuple[tuple[int, ...], Any]) -> bool:
+    """Whether a value that is no gap may become the no-data value; true where values are not each for themselves."""
     if any(declared(node.function) is None for node in expression.nodes) or expression.scaling is not Scaling.BLOCKWISE:
         return True
-    limits = np.iinfo(dtype)
+    limits = np.iinfo(size[1])
     near = np.arange(max(int(limits.min), -MOST_TRIED), min(int(limits.max), MOST_TRIED) + 1, dtype=np.float64)
     far = np.geomspace(MOST_TRIED, float(limits.max), FAR) if limits.bits > 16 else np.empty(0)
     values = np.concatenate([-far[::-1] if limits.min < 0 else far[:0], near, far])
     values = values[values != fill]
-    found = np.broadcast_to(_tried(expression, {"x": values}, {}), values.shape)
+    found = np.broadcast_to(_tried(expression, {name: values}, {}), values.shape)
     above = np.greater(found, fill)
     crossing = (np.abs(values[1:]) > MOST_TRIED) & (above[1:] != above[:-1])
     return bool((found == fill).any() or crossing.any())
