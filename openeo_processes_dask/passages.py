@@ -145,7 +145,7 @@ def passage(
     if not exact or floating.dtype.kind != "f":
         return Passage(fill, False, floating.dtype)  # also where integers come of gaps, as from `count`
     program = expression.expression if isinstance(expression, Trial) else expression
-    kept = _chooses(program) or (len(sizes) == 1 and not _meets(program, fill, *sizes, *sizes.values()))
+    kept = _chooses(program) or not _meets(program, fill, sizes)
     return Passage(fill, True, first.dtype if kept else floating.dtype, kept)
 
 
@@ -174,11 +174,14 @@ def _plain(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _meets(expression: Expression, fill: Any, name: str, size: tuple[tuple[int, ...], Any]) -> bool:
+def _meets(expression: Expression, fill: Any, sizes: Mapping[str, tuple[tuple[int, ...], Any]]) -> bool:
     """Whether a value that is no gap may become the no-data value; true where values are not each for themselves."""
+    (name, (_, dtype)), *others = sizes.items()
+    if others:
+        return True
     if any(declared(node.function) is None for node in expression.nodes) or expression.scaling is not Scaling.BLOCKWISE:
         return True
-    limits = np.iinfo(size[1])
+    limits = np.iinfo(dtype)
     near = np.arange(max(int(limits.min), -MOST_TRIED), min(int(limits.max), MOST_TRIED) + 1, dtype=np.float64)
     far = np.geomspace(MOST_TRIED, float(limits.max), FAR) if limits.bits > 16 else np.empty(0)
     values = np.concatenate([-far[::-1] if limits.min < 0 else far[:0], near, far])

@@ -128,7 +128,7 @@ def test_integers_keep_a_declared_nodata_value(reducer: str, chunks: Any) -> Non
     cube = cases.cube(array, chunks, nodata=0)
     result = cubes.aggregate_spatial(cube, TABLE, reducer)
     expected = oracle(cases.gapped(array, 0), ORACLES[reducer])
-    if reducer in ("max", "sum"):
+    if reducer == "max":  # what is computed, as a sum, could be the no-data value
         assert result.dtype.kind in "iu"
         assert result.attrs["nodata"] == 0
         expected = np.nan_to_num(expected)
