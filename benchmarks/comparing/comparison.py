@@ -12,7 +12,7 @@ from ..terminal import Step
 from .ratios import Ratio, ratio, smallest_difference
 from .sides import Answer, Side, SideError
 
-TIMEOUT = 120.0  # seconds for one round of one case
+TIMEOUT = 300.0  # seconds for one round of one case
 MEASURED = ("build_seconds", "compute_seconds")
 
 

@@ -18,7 +18,7 @@ from .. import target
 from . import stand_in
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
-MEMORY = 6_000_000_000  # bytes that a side may have
+MEMORY = 12_000_000_000  # bytes that each process of a side may have
 PATIENCE = 10.0  # seconds until what does not end by itself is ended
 START = 120.0  # seconds to import everything
 

@@ -7,12 +7,15 @@ up: each process is a stand-in, which hands its arguments over by name, as the p
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import inspect
+import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -85,7 +88,7 @@ class _Peer:
         self.known = known
         self.functions: dict[str, Callable[..., Any]] = {}
         self.registry = ProcessRegistry(wrap_funcs=[core.process])
-        for function in core.standard_processes:
+        for function in (*core.standard_processes, *_left_out(str(core.__file__))):
             id_ = function.__name__.strip("_")
             spec = getattr(specs, id_, None) or getattr(specs, f"_{id_}", None)
             if isinstance(spec, dict):
@@ -124,6 +127,18 @@ class _Peer:
         takes = inspect.signature(self.functions[id_]).parameters
         arguments = {value: {"from_parameter": value} for value in values if value in takes and value != "context"}
         return {"process_id": id_, "arguments": arguments, "result": True}
+
+
+def _left_out(core: str) -> Iterator[Callable[..., Any]]:
+    """The processes of families that are left out as a whole where one of their optional libraries is missing."""
+    for path in sorted(pathlib.Path(core).parent.glob("ml/[a-z]*.py")):
+        spec = importlib.util.spec_from_file_location(f"{NAME}.process_implementations.ml.{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        with contextlib.suppress(ImportError):
+            spec.loader.exec_module(module)
+            yield from (found for name in getattr(module, "__all__", ()) if callable(found := getattr(module, name)))
 
 
 class StandIn:

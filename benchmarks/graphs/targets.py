@@ -9,7 +9,7 @@ import pyproj
 import shapely
 import xarray as xr
 
-from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_temporal_period
+from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_spatial, aggregate_temporal_period
 from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
 from openeo_processes_dask.process_implementations.cubes.indices import ndvi
 from openeo_processes_dask.process_implementations.cubes.mask import mask, mask_polygon
@@ -17,6 +17,7 @@ from openeo_processes_dask.process_implementations.cubes.merge import merge_cube
 from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension, reduce_spatial
 from openeo_processes_dask.process_implementations.cubes.resample import resample_spatial
 
+from ..cubes.curves import FitCurve
 from ..suite import Size, Suite
 
 LARGE = Size((24, 4, 1024, 1024), (6, 4, 512, 512))  # 403 MB in 16 chunks
@@ -47,6 +48,13 @@ def polygons(cube: xr.DataArray, number: int) -> dict[str, Any]:
     ]
     features = [{"type": "Feature", "properties": {}, "geometry": shape.__geo_interface__} for shape in shapes]
     return {"type": "FeatureCollection", "features": features}
+
+
+def _in_metres(cube: xr.DataArray, collection: dict[str, Any]) -> list[Any]:
+    """The shapes of a collection in the cube's own reference system."""
+    metres = pyproj.Transformer.from_crs(4326, cube.rio.crs, always_xy=True)
+    shapes = [shapely.geometry.shape(feature["geometry"]) for feature in collection["features"]]
+    return [shapely.transform(shape, lambda p: np.stack(metres.transform(*p.T), -1)) for shape in shapes]
 
 
 class Target(Suite):
@@ -201,10 +209,8 @@ class MaskPolygons(Target):
         return mask_polygon(self.cube, self.polygons)
 
     def expected(self) -> Any:
-        metres = pyproj.Transformer.from_crs(4326, self.cube.rio.crs, always_xy=True)
-        shapes = [shapely.geometry.shape(feature["geometry"]) for feature in self.polygons["features"]]
-        own = shapely.transform(shapely.union_all(shapes), lambda p: np.stack(metres.transform(*p.T), -1))
-        return self.cube.where(shapely.intersects_xy(own, *np.meshgrid(self.cube.x.values, self.cube.y.values)))
+        inside = shapely.union_all(_in_metres(self.cube, self.polygons))
+        return self.cube.where(shapely.intersects_xy(inside, *np.meshgrid(self.cube.x.values, self.cube.y.values)))
 
 
 class Mask(Target):
@@ -220,6 +226,37 @@ class Mask(Target):
 
     def expected(self) -> Any:
         return self.cube.where(~self.mask)
+
+
+class AggregateSixteenPolygons(Target):
+    """In all, the peer taking nearly all of its time to build; the table has a column for that."""
+
+    row, wanted, number_of_polygons = "aggregate_spatial, 16 polygons, mean", 5, 16
+    measures = (aggregate_spatial,)
+
+    def inputs(self) -> None:
+        self.cube = self.input()
+        self.polygons = polygons(self.cube, self.number_of_polygons)
+
+    def build(self) -> xr.DataArray:
+        return aggregate_spatial(self.cube, self.polygons, "mean").transpose("t", "bands", ...)
+
+    def expected(self) -> Any:
+        x, y = np.meshgrid(self.cube.x.values, self.cube.y.values)
+        inside = np.stack([shapely.intersects_xy(shape, x, y) for shape in _in_metres(self.cube, self.polygons)])
+        there = np.isfinite(self.cube.values)
+        values = np.where(there, self.cube.values, 0).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a polygon without a pixel
+            return np.einsum("tbyx,pyx->tbp", values, inside) / np.einsum("tbyx,pyx->tbp", there, inside.astype(float))
+
+
+class AggregateSixtyFourPolygons(AggregateSixteenPolygons):
+    row, number_of_polygons = "aggregate_spatial, 64 polygons, mean", 64
+
+
+class FitHarmonics(FitCurve):
+    row, wanted = "fit_curve (harmonics), 2304 pixels × 24 dates", 20
+    sizes: ClassVar[dict[str, Size]] = {**Suite.sizes, "targets": Size((24, 1, 48, 48), (24, 1, 24, 24))}
 
 
 class Kernel(Target):
