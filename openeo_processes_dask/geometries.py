@@ -20,13 +20,13 @@ from openeo_processes_dask import dimensions, grids, vectors
 from openeo_processes_dask.exceptions import CRSInvalid, ProcessParameterInvalid
 from openeo_processes_dask.kernels import outlines
 from openeo_processes_dask.vectors import LINES as LINES
+from openeo_processes_dask.vectors import LONGITUDE_LATITUDE
 from openeo_processes_dask.vectors import POINTS as POINTS
 from openeo_processes_dask.vectors import POLYGONS as POLYGONS
 
 _FAR = 2.0**31  # pixels: what lies farther off is cut away, before sums lose the digits that count
 _SAG = 0.001  # of a pixel: so far may a straight edge in one CRS lie beside its straight image in another
 _MOST_PIECES = 1000  # of an edge
-_LONGITUDE_LATITUDE = pyproj.CRS.from_epsg(4326)
 
 
 def covered(given: Any, cube: xr.DataArray, kinds: Sequence[str] = POLYGONS, name: str = "geometries") -> outlines.Runs:
@@ -168,7 +168,7 @@ def _in_pixels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Geometries in pixels of a grid, where whole numbers are the centres of pixels."""
     target = None if grid.crs is None else grid.crs.proj
-    plain = crs is None or crs == _LONGITUDE_LATITUDE  # as GeoJSON is, for want of anything else
+    plain = crs is None or crs == LONGITUDE_LATITUDE  # as GeoJSON is, for want of anything else
     if target is None and not plain:
         raise CRSInvalid(f"the cube has no CRS to which geometries in {crs.name if crs else None} could be brought")
     back = ~grid.affine
@@ -176,7 +176,7 @@ def _in_pixels(
     def to_pixels(points: np.ndarray) -> np.ndarray:
         return np.stack(back @ (points[:, 0], points[:, 1]), axis=-1) - 0.5
 
-    source = crs or _LONGITUDE_LATITUDE
+    source = crs or LONGITUDE_LATITUDE
     if target is None or source == target:
         return shapely.transform(parts, to_pixels), owners
     forward = pyproj.Transformer.from_crs(source, target, always_xy=True)

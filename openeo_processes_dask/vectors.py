@@ -23,10 +23,11 @@ from openeo_processes_dask.exceptions import DimensionMissing, ProcessParameterI
 POINTS, LINES, POLYGONS = ("Point", "MultiPoint"), ("LineString", "MultiLineString"), ("Polygon", "MultiPolygon")
 KINDS = (*POINTS, *LINES, *POLYGONS)
 DIMENSION = "geometry"
+_FARTHEST = 1e10  # in units of any CRS
 FEATURE_ID = "feature_id"  # the coordinate that holds the identifiers of features
 PROPERTY = "property"  # the attribute of a coordinate that holds the name of its property, where that is another
 NOTHING = shapely.GeometryCollection()  # stands where a feature has no geometry
-_LONGITUDE_LATITUDE = 4326
+LONGITUDE_LATITUDE = pyproj.CRS.from_epsg(4326)
 
 
 class Features(NamedTuple):
@@ -70,6 +71,8 @@ def read(given: Any, name: str = "geometries", kinds: Sequence[str] = KINDS) -> 
             properties = {str(column): given[column].to_numpy() for column in columns}
     else:
         shapes = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [given]
+        if given is None:
+            raise ProcessParameterInvalid(f"{name} must be GeoJSON or a vector cube, not null")
     parsed = None if crs is None else dimensions.parse_crs(crs)
     return Features(_checked(shapes, name, kinds), parsed, properties, dimension)
 
@@ -164,7 +167,7 @@ def _of_dataset(given: xr.Dataset) -> xr.DataArray:
 def to_geojson(given: xr.DataArray) -> dict[str, Any]:
     """The geometries of a vector cube and their properties as a FeatureCollection in longitude and latitude."""
     features = read(given, "data")
-    shapes = reprojected(features.shapes, features.crs, pyproj.CRS.from_epsg(_LONGITUDE_LATITUDE))
+    shapes = reprojected(features.shapes, features.crs, LONGITUDE_LATITUDE)
     made = []
     for i, one in enumerate(shapes):
         properties = {k: _json(column[i]) for k, column in features.properties.items() if k != FEATURE_ID}
@@ -184,7 +187,7 @@ def reprojected(shapes: np.ndarray, source: pyproj.CRS | None, target: pyproj.CR
     ProcessParameterInvalid
         If the CRS has no place for one of them.
     """
-    source = source or pyproj.CRS.from_epsg(_LONGITUDE_LATITUDE)
+    source = source or LONGITUDE_LATITUDE
     if source == target:
         return shapes
     forward = pyproj.Transformer.from_crs(source, target, always_xy=True)
@@ -210,14 +213,16 @@ def _checked(shapes: Iterable[Any], name: str, kinds: Sequence[str]) -> np.ndarr
     found = shapely.force_2d(found) if len(found) else found
     strange = _strange(found)
     if strange.any():
-        raise ProcessParameterInvalid(f"{name} holds coordinates that are not finite, first in {found[strange][0]}")
+        raise ProcessParameterInvalid(
+            f"{name} holds coordinates that lie nowhere, first in {str(found[strange][0])[:80]}"
+        )
     return found
 
 
 def _strange(shapes: np.ndarray) -> np.ndarray:
-    """Which geometries have coordinates that are infinite or no numbers."""
+    """Which geometries have coordinates that are no numbers, or beyond what any CRS of the Earth has."""
     at, index = shapely.get_coordinates(shapes, return_index=True)
-    return np.bincount(index, ~np.isfinite(at).all(axis=1), minlength=len(shapes)) > 0
+    return np.bincount(index, ~(np.abs(at) < _FARTHEST).all(axis=1), minlength=len(shapes)) > 0
 
 
 def _features(given: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
@@ -242,8 +247,10 @@ def _shape(geometry: Any, name: str) -> Any:
     if geometry is None:
         return None
     kind = geometry.get("type") if isinstance(geometry, Mapping) else geometry
-    if kind not in KINDS:
+    if not isinstance(geometry, Mapping) or kind not in KINDS:
         raise ProcessParameterInvalid(f"{name} must be GeoJSON of points, lines or polygons, there is {kind!r}")
+    if not isinstance(geometry.get("coordinates"), (list, tuple)):
+        raise ProcessParameterInvalid(f"{name} holds a {kind} without a list of coordinates")
     try:
         return from_geojson(geometry)
     except (
@@ -266,7 +273,7 @@ def _crs_of_geojson(given: Mapping[str, Any], name: str) -> Any:
         crs = properties.get("name") if isinstance(properties, Mapping) else None
         if crs is None:
             raise ProcessParameterInvalid(f"{name} has a CRS without a name: {given['crs']!r}")
-    return _LONGITUDE_LATITUDE if crs is None else crs
+    return LONGITUDE_LATITUDE if crs is None else crs
 
 
 def _properties(features: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

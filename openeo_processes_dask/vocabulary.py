@@ -194,6 +194,10 @@ TemporalCube = Annotated[xr.DataArray, Schema(_cube(_TEMPORAL), "A cube with a t
 BandCube = Annotated[xr.DataArray, Schema(_cube(_BANDS), "A cube with a dimension of bands.")]
 RasterBandCube = Annotated[xr.DataArray, Schema(_cube(_SPATIAL, _BANDS), "A cube with x, y and bands.")]
 VectorCube = Annotated[xr.DataArray, Schema(_cube(_GEOMETRY), "A cube with a dimension of geometries.")]
+PointCube = Annotated[
+    xr.DataArray,
+    Schema(_cube({**_GEOMETRY, "geometry_type": ["Point", "MultiPoint"]}), "A cube with a dimension of points."),
+]
 RasterOrVectorCube = Annotated[
     xr.DataArray, Schema([_cube(_SPATIAL), _cube(_GEOMETRY)], "A raster cube or a vector cube.")
 ]
@@ -281,6 +285,19 @@ Code = Annotated[
 Runtime = Annotated[str, Schema(_type("string", subtype="udf-runtime"), "The language of the code.")]
 CodeVersion = Annotated[
     str | None, Schema([_type("string", subtype="udf-runtime-version"), _NULL], "The version of the language.")
+]
+
+# --- vectors
+GeoJson = Annotated[Any, Schema(_GEOJSON, "A GeoJSON object of points, lines or polygons.")]
+PropertyNames = Annotated[Any, Schema(_array(_type("string"), uniqueItems=True), "Names of properties.")]
+Width = Annotated[Any, Schema({**_NUMBER, "not": {"const": 0}}, "A distance in metres, not zero.")]
+Spacing = Annotated[Any, Schema({**_NUMBER, "minimumExclusive": 0}, "A distance in metres, above zero.")]
+OptionalCount = Annotated[Any, Schema([_type("integer", minimum=1), _NULL], "How many at most; null for no limit.")]
+OptionalInteger = Annotated[Any, Schema(_type("integer", "null"), "A whole number, or null.")]
+TargetProjection = Annotated[Any, Schema(_CRS, "The target CRS: an EPSG code or WKT2.")]
+RELATIONS = ("intersects", "disjoint", "equals", "touches", "crosses", "overlaps", "contains", "within")
+Relation = Annotated[
+    str, Schema(_type("string", enum=list(RELATIONS)), "What the base geometries have to do with a geometry.")
 ]
 
 # --- choices

@@ -8,15 +8,18 @@ import numpy as np
 import shapely
 import xarray as xr
 
+from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_spatial
 from openeo_processes_dask.process_implementations.cubes.filter import (
     filter_bands,
     filter_bbox,
     filter_labels,
     filter_spatial,
     filter_temporal,
+    filter_vector,
 )
 
 from ..suite import Suite
+from .mask import circles
 
 
 class FilterBands(Suite):
@@ -91,3 +94,21 @@ class FilterTemporal(Suite):
 
     def expected(self) -> Any:
         return self.cube.sel(t="2023-02")
+
+
+class FilterVector(Suite):
+    """The geometries under a few others: their values stay lazy."""
+
+    measures = (filter_vector,)
+
+    def inputs(self) -> None:
+        self.cube = self.input()
+        self.vectors = aggregate_spatial(self.cube, circles(self.cube, 200), "mean")
+        self.base = circles(self.cube, 3)
+
+    def build(self) -> xr.DataArray:
+        return filter_vector(self.vectors, self.base)
+
+    def expected(self) -> Any:
+        whole = shapely.union_all(self.base["geometry"].values)
+        return self.vectors.isel(geometry=shapely.intersects(whole, self.vectors["geometry"].values))

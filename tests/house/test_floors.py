@@ -16,6 +16,7 @@ FLOORS = [
         "dimensions",
         "arguments",
         "geometries",
+        "globe",
         "vectors",
         "zones",
         "overlap",

@@ -30,6 +30,7 @@ from openeo_processes_dask.process_implementations.cubes.filter import (
     filter_labels,
     filter_spatial,
     filter_temporal,
+    filter_vector,
 )
 from openeo_processes_dask.process_implementations.cubes.indices import ndvi
 from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
@@ -42,6 +43,13 @@ from openeo_processes_dask.process_implementations.cubes.resample import (
     resample_spatial,
 )
 from openeo_processes_dask.process_implementations.cubes.save import save_result
+from openeo_processes_dask.process_implementations.cubes.vector import (
+    load_geojson,
+    vector_buffer,
+    vector_reproject,
+    vector_to_random_points,
+    vector_to_regular_points,
+)
 
 __all__ = [
     "add_dimension",
@@ -62,9 +70,11 @@ __all__ = [
     "filter_labels",
     "filter_spatial",
     "filter_temporal",
+    "filter_vector",
     "fit_curve",
     "flatten_dimensions",
     "load_collection",
+    "load_geojson",
     "load_stac",
     "mask",
     "mask_polygon",
@@ -81,4 +91,8 @@ __all__ = [
     "save_result",
     "trim_cube",
     "unflatten_dimension",
+    "vector_buffer",
+    "vector_reproject",
+    "vector_to_random_points",
+    "vector_to_regular_points",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import shapely
 import xarray as xr
 
-from openeo_processes_dask import dimensions, geometries
+from openeo_processes_dask import dimensions, geometries, vectors
 from openeo_processes_dask.arguments import bounding_box, instants, interval
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
@@ -15,6 +16,7 @@ from openeo_processes_dask.exceptions import BandFilterParameterMissing, CRSInva
 from openeo_processes_dask.kernels.outlines import Runs
 from openeo_processes_dask.process_implementations.cubes.mask import replaced
 from openeo_processes_dask.vocabulary import (
+    RELATIONS,
     Anything,
     BandCube,
     BandNames,
@@ -27,8 +29,10 @@ from openeo_processes_dask.vocabulary import (
     OptionalDimensionName,
     RasterCube,
     RasterOrVectorCube,
+    Relation,
     Scaling,
     TemporalCube,
+    VectorCube,
     Wavelengths,
 )
 
@@ -154,6 +158,26 @@ def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDim
             inside &= moments < end
         cube = cube.isel({name: dimensions.positions(inside)})
     return cube
+
+
+@declare("cubes", "filter", "vector", scaling=Scaling.BLOCKWISE, experimental=True)
+def filter_vector(data: VectorCube, geometries: VectorCube, relation: Relation = "intersects") -> VectorCube:
+    """Keep the geometries to which others, the base, have a relation.
+
+    The relation reads from the base to the geometry: with `contains` those stay that lie in the base, with `within`
+    those that the base lies in. Several base geometries count as their union, brought to the CRS of the data. Empty
+    geometries go.
+    """
+    if relation not in RELATIONS:
+        raise ProcessParameterInvalid(f"relation must be one of {', '.join(RELATIONS)}, not {relation!r}")
+    cube = vectors.as_cube(data)
+    given, base = vectors.read(cube, "data"), vectors.read(geometries)
+    target = given.crs or vectors.LONGITUDE_LATITUDE
+    shapes = vectors.reprojected(base.shapes, base.crs, target)
+    whole = shapely.union_all(shapely.make_valid(shapes[~shapely.is_empty(shapes)]))
+    shapely.prepare(whole)
+    kept = getattr(shapely, relation)(whole, shapely.make_valid(given.shapes)) & ~shapely.is_empty(given.shapes)
+    return cube.isel({given.dimension: dimensions.positions(kept)})
 
 
 def _covered(given: Any, cube: xr.DataArray) -> Runs:
