@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -376,6 +376,33 @@ CollectionId = Annotated[
 Url = Annotated[
     str, Schema(_type("string", format="uri", subtype="uri", pattern="^https?://"), "The address of the source.")
 ]
+InputFormat = Annotated[str, Schema(_type("string", subtype="input-format"), "The name of a file format.")]
+InputOptions = Annotated[
+    Mapping[str, Any], Schema(_type("object", subtype="input-format-options"), "Options of the file format.")
+]
+FilePaths = Annotated[
+    Sequence[str],
+    Schema(
+        _array(_type("string", subtype="file-path", pattern="^[^\r\n\\:'\"]+$"), subtype="file-paths"),
+        "Paths in the user's folder.",
+    ),
+]
+WorkspaceId = Annotated[
+    str, Schema(_type("string", pattern="^[\\w\\-\\.~]+$", subtype="workspace-id"), "The id of a workspace.")
+]
+WorkspacePath = Annotated[str | None, Schema(_type("string", "null"), "A path in the workspace.")]
+_EXPORTED = {"pattern": "^[A-Za-z0-9_\\-\\.~/]+$"}
+NewCollectionId = Annotated[
+    str,
+    Schema(
+        [_type("string", **_EXPORTED), _type("string", subtype="collection-id", **_EXPORTED)],
+        "The id of a collection, new or old.",
+    ),
+]
+ExportedCollectionId = Annotated[
+    str, Schema(_type("string", subtype="collection-id", **_EXPORTED), "The id of a collection.")
+]
+Changes = Annotated[Mapping[str, Any], Schema(_type("object"), "What changes; null removes.")]
 OutputFormat = Annotated[str, Schema(_type("string", subtype="output-format"), "The name of a file format.")]
 OutputOptions = Annotated[
     Mapping[str, Any], Schema(_type("object", subtype="output-format-options"), "Options of the file format.")

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import dask
 import numpy as np
 import rasterio
 import xarray as xr
 
-from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
+from openeo_processes_dask.process_implementations.cubes.load import (
+    load_collection,
+    load_stac,
+    load_uploaded_files,
+    load_url,
+)
 
 from .. import examples
 from ..suite import Suite
@@ -58,3 +64,31 @@ class LoadStacOfASmallBox(LoadStac):
         built = self.build()
         whole = load_stac(str(self.scene.catalog), None, None, BANDS)
         return whole.sel(y=built.y, x=built.x).compute(scheduler="threads")
+
+
+class LoadUploadedFiles(_Loading):
+    """One band of all dates, from files that a user has brought."""
+
+    measures = (load_uploaded_files,)
+
+    def build(self) -> xr.DataArray:
+        paths = [self.scene.files[f"{moment:%Y-%m-%d}", "B04"].name for moment in self.scene.moments]
+        with dask.config.set({"openeo.uploads": str(self.scene.cogs)}):
+            return load_uploaded_files(paths, "GTiff")
+
+    def expected(self) -> Any:
+        return super().expected()[:, :1]
+
+
+class LoadUrl(_Loading):
+    """One image, which is fetched and read at once."""
+
+    measures = (load_url,)
+
+    def build(self) -> xr.DataArray:
+        path = self.scene.files[f"{self.scene.moments[0]:%Y-%m-%d}", "B04"]
+        with dask.config.set({"openeo.load.schemes": ["file"]}):
+            return load_url(path.as_uri(), "GTiff")
+
+    def expected(self) -> Any:
+        return super().expected()[:1, :1]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 
 from openeo_processes_dask.process_implementations.cubes.load import load_collection
-from openeo_processes_dask.process_implementations.cubes.save import save_result
+from openeo_processes_dask.process_implementations.cubes.save import (
+    export_collection,
+    export_workspace,
+    save_result,
+    stac_modify,
+)
 
 from ..suite import Size, Suite
 
@@ -42,8 +49,71 @@ class SaveResult(Suite):
         self.inputs(format)
         try:
             self.build(format)
-            (saved, *more) = self.folder.iterdir()
+            saved, *more = (path for path in self.folder.iterdir() if not path.name.endswith(".stac.json"))
             read = load_collection(str(self.folder if more else saved), None, None)
             np.testing.assert_array_equal(read.compute(), self.cube.compute())
         finally:
             self.teardown(format)
+
+
+class _Exported(Suite):
+    """A result of two dates that was saved, to be copied somewhere else."""
+
+    sizes = SaveResult.sizes
+
+    def inputs(self) -> None:
+        self.cube = self.input()
+        self.folder = Path(tempfile.mkdtemp(prefix="openeo-benchmarks-"))
+        for name in ("results", "target/there"):
+            (self.folder / name).mkdir(parents=True)
+        self.saved = save_result(self.cube, "GTiff", {"path": str(self.folder / "results" / "a")})
+        self.numbers = itertools.count()
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def check(self) -> None:
+        """Read back what was copied."""
+        self.prepare = lambda cube: cube
+        self.inputs()
+        try:
+            self.build()
+            (path,) = (self.folder / "target").rglob("collection.json")
+            np.testing.assert_array_equal(load_collection(str(path.parent), None, None), self.cube.compute())
+        finally:
+            self.teardown()
+
+
+class ExportWorkspace(_Exported):
+    measures = (export_workspace,)
+
+    def build(self) -> Any:
+        with dask.config.set({"openeo.workspaces": str(self.folder / "target")}):
+            return export_workspace(self.saved, "there", f"a{next(self.numbers)}")
+
+
+class ExportCollection(_Exported):
+    measures = (export_collection,)
+
+    def build(self) -> Any:
+        roots = {"openeo.collections": str(self.folder / "target"), "openeo.results": str(self.folder / "results")}
+        with dask.config.set(roots):
+            return export_collection(self.saved, f"a{next(self.numbers)}")
+
+
+class StacModify(Suite):
+    """A Collection of a thousand links."""
+
+    measures = (stac_modify,)
+
+    def inputs(self) -> None:
+        links = [{"rel": "item", "href": f"./{i}.json"} for i in range(1000)]
+        self.given = {"type": "Collection", "id": "a", "title": "b", "links": links}
+
+    def build(self) -> Any:
+        return stac_modify(self.given, {"title": None, "keywords": ["c"]})
+
+    def check(self) -> None:
+        self.inputs()
+        made = self.build()
+        assert made == {"type": "Collection", "id": "a", "keywords": ["c"], "links": self.given["links"]}

@@ -33,7 +33,12 @@ from openeo_processes_dask.process_implementations.cubes.filter import (
     filter_vector,
 )
 from openeo_processes_dask.process_implementations.cubes.indices import ndvi
-from openeo_processes_dask.process_implementations.cubes.load import load_collection, load_stac
+from openeo_processes_dask.process_implementations.cubes.load import (
+    load_collection,
+    load_stac,
+    load_uploaded_files,
+    load_url,
+)
 from openeo_processes_dask.process_implementations.cubes.mask import mask, mask_polygon
 from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
 from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension, reduce_spatial
@@ -42,7 +47,12 @@ from openeo_processes_dask.process_implementations.cubes.resample import (
     resample_cube_temporal,
     resample_spatial,
 )
-from openeo_processes_dask.process_implementations.cubes.save import save_result
+from openeo_processes_dask.process_implementations.cubes.save import (
+    export_collection,
+    export_workspace,
+    save_result,
+    stac_modify,
+)
 from openeo_processes_dask.process_implementations.cubes.vector import (
     load_geojson,
     vector_buffer,
@@ -65,6 +75,8 @@ __all__ = [
     "create_data_cube",
     "dimension_labels",
     "drop_dimension",
+    "export_collection",
+    "export_workspace",
     "filter_bands",
     "filter_bbox",
     "filter_labels",
@@ -76,6 +88,8 @@ __all__ = [
     "load_collection",
     "load_geojson",
     "load_stac",
+    "load_uploaded_files",
+    "load_url",
     "mask",
     "mask_polygon",
     "merge_cubes",
@@ -89,6 +103,7 @@ __all__ = [
     "resample_cube_temporal",
     "resample_spatial",
     "save_result",
+    "stac_modify",
     "trim_cube",
     "unflatten_dimension",
     "vector_buffer",

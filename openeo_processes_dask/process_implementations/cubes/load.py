@@ -1,19 +1,32 @@
-"""Loading: a cube from a folder, a file or a STAC catalogue; only what is asked for is read."""
+"""Loading: a cube from a folder, a file, an address or a STAC catalogue; only what is asked for is read."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import tempfile
+import urllib.parse
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import dask
 import xarray as xr
 
+from openeo_processes_dask import arguments
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import CollectionNotFound, FileContentInvalid, PropertiesUnsupported
+from openeo_processes_dask.exceptions import (
+    CollectionNotFound,
+    FileContentInvalid,
+    FileNotFound,
+    ProcessParameterInvalid,
+    PropertiesUnsupported,
+)
 from openeo_processes_dask.vocabulary import (
+    NO_OPTIONS,
     CollectionId,
     CollectionSpatialExtent,
     Cube,
+    FilePaths,
+    InputFormat,
+    InputOptions,
     MetadataFilter,
     OptionalBandNames,
     OptionalInterval,
@@ -22,7 +35,7 @@ from openeo_processes_dask.vocabulary import (
     Url,
 )
 
-from .loading import arrays, catalogue, files, rasters, stac
+from .loading import address, arrays, catalogue, files, formats, rasters, stac
 from .loading.layers import is_remote
 from .loading.request import Request, request
 
@@ -92,6 +105,66 @@ def load_stac(
         If conditions on properties are given for something without properties.
     """
     return _load_catalogue(str(url), request(spatial_extent, temporal_extent, bands, properties))
+
+
+@declare("cubes", "import", scaling=Scaling.EAGER, experimental=True)
+def load_url(url: Url, format: InputFormat, options: InputOptions = NO_OPTIONS) -> Cube:
+    """A cube from a file at an address: GTiff, netCDF, GeoJSON, GeoParquet or JSON.
+
+    The file is fetched and read when this is called, because nobody knows whether it will be the same later. The
+    setting `openeo.load.size` limits its size (256 MiB), `openeo.load.schemes` the schemes (https, http; `file` gives
+    access to local files) and `openeo.load.hosts` the hosts; without it all that are in the public network. That is
+    also true of where an address leads to. What is not allowed raises ProcessParameterInvalid, what is not there
+    FileNotFound, what is too large or comes too slowly FileContentInvalid, an unknown format FormatUnsupported. There
+    are no options.
+
+    Raises
+    ------
+    FormatUnsuitable
+        If the file is not of the format.
+    """
+    chosen = formats.named(format, options)
+    with tempfile.TemporaryDirectory(prefix="openeo-url-") as folder:
+        # names tell dates and bands, so the file keeps that of the address
+        name = PurePosixPath(urllib.parse.urlsplit(address.check(url)).path).name or "file"
+        path = Path(folder, "".join(c if c.isalnum() or c in "-_." else "-" for c in name[-100:]))
+        address.fetch(str(url), path)
+        return formats.at_once(formats.read([path], Path(folder), chosen))
+
+
+@declare("cubes", "import", scaling=Scaling.BLOCKWISE, experimental=True)
+def load_uploaded_files(paths: FilePaths, format: InputFormat, options: InputOptions = NO_OPTIONS) -> Cube:
+    """A cube from the user's files: GTiff, netCDF, GeoJSON, GeoParquet or JSON.
+
+    The files lie in the folder of the setting `openeo.uploads`, which is the root of all paths. Images become a cube
+    as those of load_collection do, block by block when they are computed; geometries are read at once, those of
+    several files one after the other. An unknown format raises FormatUnsupported; there are no options.
+
+    Raises
+    ------
+    FormatUnsuitable
+        If a file is not of the format, or the files make no cube together.
+    FileNotFound
+        If there is no such file in the folder, or no such folder.
+    """
+    chosen = formats.named(format, options)
+    root, given = dask.config.get("openeo.uploads", None), arguments.plain(paths)
+    if not isinstance(given, (list, tuple)) or not given or not all(isinstance(path, str) for path in given):
+        raise ProcessParameterInvalid(f"paths is a list of paths, not {given!r}")
+    if root is None:
+        raise FileNotFound("there are no uploaded files: the setting openeo.uploads names no folder")
+    return formats.read([_uploaded(path, Path(root).resolve()) for path in given], Path(root).resolve(), chosen)
+
+
+def _uploaded(path: str, root: Path) -> Path:
+    """Where an uploaded file lies, which must be inside the root."""
+    try:
+        found = (root / path.lstrip("/")).resolve()
+        if found.is_relative_to(root) and found.is_file():
+            return found
+    except (ValueError, OSError) as error:  # a path of nonsense
+        raise FileNotFound(f"there is no file {path!r}: {error}") from error
+    raise FileNotFound(f"there is no file {path!r} among those that were uploaded")
 
 
 def _load(path: Path, asked: Request) -> xr.DataArray:

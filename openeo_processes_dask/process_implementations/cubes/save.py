@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import dask
 import xarray as xr
 
 from openeo_processes_dask import dimensions
+from openeo_processes_dask.arguments import plain
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import DataCubeEmpty, FormatUnsuitable, ProcessParameterInvalid
-from openeo_processes_dask.vocabulary import NO_OPTIONS, Cube, OutputFormat, OutputOptions, Scaling, Stac
+from openeo_processes_dask.exceptions import DataCubeEmpty, FileExists, FormatUnsuitable, ProcessParameterInvalid
+from openeo_processes_dask.vocabulary import (
+    NO_OPTIONS,
+    Changes,
+    Cube,
+    ExportedCollectionId,
+    NewCollectionId,
+    OutputFormat,
+    OutputOptions,
+    Scaling,
+    Stac,
+    WorkspaceId,
+    WorkspacePath,
+)
 
-from .saving import arrays, documents, place, rasters, tables
+from .saving import arrays, documents, export, place, rasters, tables
 from .saving import options as option_table
 
 
@@ -53,6 +68,58 @@ def save_result(data: Cube, format: OutputFormat, options: OutputOptions = NO_OP
     cube = _cube(data, chosen.name)
     path = place.final_path(settings["path"], chosen.suffix)
     return _write(cube, chosen, path, settings)
+
+
+@declare("export", "stac", scaling=Scaling.EAGER, experimental=True)
+def export_workspace(data: Stac, workspace: WorkspaceId, merge: WorkspacePath = None) -> Stac:
+    """Copy a result with all its files into a workspace.
+
+    A workspace is a folder in that of the setting `openeo.workspaces`. The result becomes a folder in it: a STAC
+    Collection with a folder for each Item and its files. `merge` names that folder; if there is a Collection already
+    the Items are added to it and its extents grow. Without it the folder is called like the result. Files appear
+    when all are complete; an Item that is there already is an error, FileExists. Files at other addresses stay there.
+    A missing file raises FileNotFound, one or a path that lies outside of what may be used FilePathInvalid, an
+    unknown workspace ProcessParameterInvalid. The result is the Collection that is there then.
+    """
+    given = export.resource(data)
+    folder = export.workspace(workspace)
+    target = export.inside(folder, given["id"] if merge is None else merge)
+    if merge is None and target.exists():
+        raise FileExists(f"the workspace {workspace} holds {given['id']} already; merge names what to add it to")
+    return export.export(given, target, target.name)
+
+
+@declare("export", "stac", scaling=Scaling.EAGER, experimental=True)
+def export_collection(data: Stac, collection: NewCollectionId) -> ExportedCollectionId:
+    """Copy a result with all its files to a collection, which load_collection finds then.
+
+    The collection is a folder in that of the setting `openeo.collections`, and is made if there is none; otherwise
+    the Items are added to it. An Item that is there already is an error, FileExists; without the setting there are no
+    collections to add to, which is ProcessParameterInvalid. A missing file raises FileNotFound, one that lies outside
+    of the folders that may be used FilePathInvalid.
+    """
+    given = export.resource(data)
+    root = dask.config.get("openeo.collections", None)
+    if root is None:
+        raise ProcessParameterInvalid("nothing can be exported: the setting openeo.collections names no folder")
+    target = export.inside(Path(root).resolve(), collection)
+    if target.exists() and not (target / "collection.json").exists():
+        raise FileExists(f"{collection} is there already, and is no STAC collection that Items can be added to")
+    export.export(given, target, str(collection))
+    return str(collection)
+
+
+@declare("stac", scaling=Scaling.EAGER, experimental=True)
+def stac_modify(data: Stac, changes: Changes) -> Stac:
+    """A STAC resource with changes merged into it.
+
+    In the way of RFC 7386: objects are merged name by name, null removes, everything else replaces. The given
+    resource stays as it is. What is no STAC resource, before or after, raises ProcessParameterInvalid.
+    """
+    given, changed = export.resource(data), plain(changes)
+    if not isinstance(changed, Mapping):
+        raise ProcessParameterInvalid(f"changes is an object, not {changed!r}")
+    return export.resource(export.patched(given, changed))
 
 
 def _cube(data: Any, format: str) -> xr.DataArray:

@@ -52,7 +52,7 @@ def read(url: str, request: Request) -> Catalogue:
         If one is no STAC, or points from an address at a file of this machine.
     """
     href = url if is_remote(url) else os.path.abspath(local(url))
-    document = _document(href)
+    document = document_at(href)
     kind = document.get("type")
     if kind == "FeatureCollection":
         return Catalogue(list(_pages(document, href)), ())
@@ -62,7 +62,7 @@ def read(url: str, request: Request) -> Catalogue:
         raise FileContentInvalid(f"{href} is no STAC: its type is {kind!r}")
     if pages := _links(document, href, "items"):
         first = f"{pages[0]}{'&' if '?' in pages[0] else '?'}{urllib.parse.urlencode(_query(request))}"
-        return Catalogue(list(_pages(_document(first), first)), _order([document]))
+        return Catalogue(list(_pages(document_at(first), first)), _order([document]))
     return _walk(document, href)
 
 
@@ -86,7 +86,7 @@ def _walk(root: dict[str, Any], href: str) -> Catalogue:
             seen.update(new)
             above = []
             # a few documents are not worth the way to other threads
-            for at, document in zip(new, (pool.map if len(new) > READERS else map)(_document, new), strict=True):
+            for at, document in zip(new, (pool.map if len(new) > READERS else map)(document_at, new), strict=True):
                 if document.get("type") == "Feature":
                     items.append(_item(document, at))
                 else:
@@ -108,7 +108,7 @@ def _pages(document: dict[str, Any], href: str) -> Iterator[Item]:
             return
         href = following[0]
         seen.add(href)
-        document = _document(href)
+        document = document_at(href)
 
 
 def _query(request: Request) -> dict[str, Any]:
@@ -121,7 +121,14 @@ def _query(request: Request) -> dict[str, Any]:
     return query
 
 
-def _document(href: str) -> dict[str, Any]:
+def document_at(href: str) -> dict[str, Any]:
+    """The document at an address or path.
+
+    Raises
+    ------
+    FileNotFound, FileContentInvalid
+        If there is none, or it is no JSON object.
+    """
     try:
         document = json.loads(_text(href))
     except ValueError as error:
@@ -149,18 +156,18 @@ def _text(href: str) -> bytes:
 def _links(document: Mapping[str, Any], href: str, *relations: str) -> list[str]:
     links = document.get("links") or ()
     found = [link for link in links if isinstance(link, dict) and link.get("rel") in relations and link.get("href")]
-    return [_joined(href, str(link["href"])) for link in found]
+    return [joined(href, str(link["href"])) for link in found]
 
 
 def _item(document: Any, href: str) -> Item:
     try:
-        assets = {str(k): {**a, "href": _joined(href, a["href"])} for k, a in document["assets"].items()}
+        assets = {str(k): {**a, "href": joined(href, a["href"])} for k, a in document["assets"].items()}
         return Item(str(document["id"]), dict(document["properties"]), assets, document.get("bbox"))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FileContentInvalid(f"{href} holds no STAC Item: {error!r}") from error
 
 
-def _joined(base: str, href: str) -> str:
+def joined(base: str, href: str) -> str:
     """An address or path relative to that of a document."""
     if is_remote(base):
         joined = urllib.parse.urljoin(base, href)

@@ -90,6 +90,8 @@ def common(grids: Iterable[GeoBox]) -> GeoBox:
 def crop(grid: GeoBox, box: Box) -> GeoBox | None:
     """The part of a grid whose pixels' centres lie inside a box, which must be in the grid's CRS; None if none does."""
     left, top, right, bottom = _pixels(grid, (box.west, box.south, box.east, box.north))
+    if not all(map(math.isfinite, (left, top, right, bottom))):
+        return None  # the CRS has no place for the box
     # the centre of pixel i lies at i + 0.5; the millionth keeps what lies on the edge in spite of rounding
     first_row, first_column = max(math.ceil(top - 0.5 - 1e-6), 0), max(math.ceil(left - 0.5 - 1e-6), 0)
     end_row = min(math.floor(bottom - 0.5 + 1e-6) + 1, grid.shape[0])

@@ -16,6 +16,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from pyproj.exceptions import CRSError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from openeo_processes_dask import arguments
@@ -92,6 +93,8 @@ def header(path: str, called: str | None = None) -> Header:
     """
     with opened(path, called) as file:
         dtypes = tuple(map(np.dtype, file.dtypes))
+        if any(dtype.kind not in "biuf" for dtype in dtypes):
+            raise FileContentInvalid(f"{called or path} holds {', '.join(map(str, dtypes))}, which are no real numbers")
         return Header(
             geobox(file.crs.to_string() if file.crs else None, file.shape, tuple(file.transform)[:6]),
             dtypes,
@@ -116,8 +119,21 @@ def headers(paths: Iterable[tuple[str, str]]) -> list[Header]:
 
 @functools.lru_cache(4096)
 def geobox(crs: str | None, shape: tuple[int, int], transform: tuple[float, ...]) -> GeoBox:
-    """A grid; mostly the same object for the same grid, so that objects tell grids apart without comparing them."""
-    return GeoBox(shape, Affine(*transform), crs)
+    """A grid; mostly the same object for the same grid, so that objects tell grids apart without comparing them.
+
+    Raises
+    ------
+    FileContentInvalid
+        If it has no pixels, or they have no size or no place.
+    """
+    a, b, c, d, e, f = transform
+    ends = (c, f, c + a * shape[1] + b * shape[0], f + d * shape[1] + e * shape[0], a * e - b * d)
+    if not all(map(math.isfinite, ends)) or not ends[-1] or min(shape) < 1:
+        raise FileContentInvalid(f"{shape} pixels with the transform {transform} are no grid")
+    try:
+        return GeoBox(shape, Affine(*transform), crs)
+    except (ValueError, CRSError) as error:  # odc-geo hands on what pyproj raises
+        raise FileContentInvalid(f"{str(crs)[:100]!r} is no CRS: {error}") from error
 
 
 def storable(value: Any, dtype: np.dtype) -> float | int | None:

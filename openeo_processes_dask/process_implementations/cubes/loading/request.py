@@ -209,4 +209,6 @@ def _usable(geometries: Iterable[Any]) -> tuple[shapely.Geometry, ...]:
 
 def _around(polygons: tuple[shapely.Geometry, ...], crs: pyproj.CRS) -> Area:
     west, south, east, north = shapely.total_bounds(np.array(polygons, object)).tolist()
+    if not np.isfinite([west, south, east, north]).all():
+        raise ProcessParameterInvalid(f"the polygons have no place in {crs.name}: they reach from {west, south} on")
     return Area(Box(west, south, east, north, crs), polygons)
