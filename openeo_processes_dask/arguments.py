@@ -13,7 +13,7 @@ import pyproj
 import xarray as xr
 
 from openeo_processes_dask.dimensions import parse_crs
-from openeo_processes_dask.exceptions import ProcessParameterInvalid, TemporalExtentEmpty
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, TemporalExtentEmpty, shown
 
 _PARSER = "openeo_pg_parser_networkx"
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?[Zz]?", re.ASCII)
@@ -71,7 +71,7 @@ def bounding_box(extent: Any) -> Box:
     """
     extent = plain(extent)
     if not isinstance(extent, dict):
-        raise ProcessParameterInvalid(f"a bounding box has west, south, east and north, this is {extent!r}")
+        raise ProcessParameterInvalid(f"a bounding box has west, south, east and north, this is {shown(extent)}")
     missing = [side for side in ("west", "south", "east", "north") if not _number(extent.get(side))]
     if missing:
         raise ProcessParameterInvalid(f"the bounding box {extent} lacks a number for {', '.join(missing)}")
@@ -96,7 +96,7 @@ def interval(extent: Any) -> tuple[np.datetime64 | None, np.datetime64 | None]:
     """
     extent = plain(extent)
     if not isinstance(extent, (list, tuple)) or len(extent) != 2:
-        raise ProcessParameterInvalid(f"an interval has a start and an end, this is {extent!r}")
+        raise ProcessParameterInvalid(f"an interval has a start and an end, this is {shown(extent)}")
     start, end = (instant(one) for one in extent)
     if start is not None and end is not None and start >= end:
         raise TemporalExtentEmpty(f"the interval {list(extent)} does not end after its start")
@@ -131,7 +131,7 @@ def instant(given: Any) -> np.datetime64 | None:
         moment = datetime.datetime.fromisoformat(f"{leap[1]}:59{leap[2]}" if leap else written.upper())
         return instant(moment + datetime.timedelta(seconds=1) if leap else moment)
     except (ValueError, OverflowError) as error:
-        raise ProcessParameterInvalid(f"{given!r} is neither a date nor a date and time") from error
+        raise ProcessParameterInvalid(f"{shown(given)} is neither a date nor a date and time") from error
 
 
 def instants(cube: xr.DataArray, dimension: str) -> np.ndarray:

@@ -144,10 +144,7 @@ def grouped(
 
 def _engine(expression: Expression, cube: xr.DataArray, dimension: str) -> dict[str, Any]:
     """What a child process of rows is told: the axis, and the labels along it if it asks for them."""
-    known = {}
-    if _uses_labels(expression):
-        dated = dimension in cube.coords and cube.coords[dimension].dtype.kind == "M"
-        known = {"dim_labels": list(cube.coords[dimension].values) if dated else labels(cube, dimension)}
+    known = {"dim_labels": labels(cube, dimension)} if _uses_labels(expression) else {}
     return {"axis": cube.get_axis_num(dimension), "keepdims": True, **known}
 
 

@@ -15,6 +15,7 @@ from openeo_processes_dask.exceptions import (
     ProcessParameterInvalid,
     ProcessParameterMissing,
     ProcessParameterUnsupported,
+    shown,
 )
 from openeo_processes_dask.expressions import (
     Closure,
@@ -52,7 +53,7 @@ def trace(callback: Any, *names: str, context: Any = None) -> Expression:
     if process:
         return _single(process.function, list(process.parameters), names).bind(context=context)
     if not callable(callback):
-        raise ProcessParameterInvalid(f"a child process is needed, not {callback!r}")
+        raise ProcessParameterInvalid(f"a child process is needed, not {shown(callback)}")
     if not speaks_openeo(callback):
         return _foreign(callback, names).bind(context=context)
     symbols = [Symbol(name) for name in names]

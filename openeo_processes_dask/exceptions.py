@@ -13,7 +13,23 @@ OpenEOException
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
+from typing import Any
+
+MOST_TOLD = 20  # problems of a process graph; `.problems` holds all of them
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxarray = 12
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it: arrays by type and shape, large values in part."""
+    shape = getattr(value, "shape", ())
+    if hasattr(value, "dtype") and shape:
+        return f"an array of {value.dtype} of the shape {tuple(shape)}"
+    return _SHORT.repr(value)
 
 
 class OpenEOException(Exception):
@@ -37,7 +53,8 @@ class ProcessGraphInvalid(OpenEOException):
     def __init__(self, message: str | None = None, problems: Sequence[OpenEOException] = ()) -> None:
         self.problems = tuple(problems)
         lines = [f"{len(self.problems)} problems"] if problems else []
-        lines += [f"  {problem.code}: {problem}" for problem in self.problems]
+        lines += [f"  {problem.code}: {problem}" for problem in self.problems[:MOST_TOLD]]
+        lines += [f"  and {len(self.problems) - MOST_TOLD} more"] if len(self.problems) > MOST_TOLD else []
         super().__init__(message or "\n".join(lines) or None)
 
 

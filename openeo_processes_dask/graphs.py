@@ -20,6 +20,7 @@ from openeo_processes_dask.exceptions import (
     ReferenceUnresolved,
     ResultNodeAmbiguous,
     ResultNodeMissing,
+    shown,
 )
 from openeo_processes_dask.expressions import Closure, Expression, Node, Parameter, Ref, references
 
@@ -77,7 +78,7 @@ class Builder:
         if isinstance(graph, Mapping) and "process_graph" in graph:
             graph = graph["process_graph"]
         if not isinstance(graph, Mapping) or not graph:
-            self.problems.append(ProcessGraphMissing(f"{where} has no nodes: {_short(document)}"))
+            self.problems.append(ProcessGraphMissing(f"{where} has no nodes: {shown(document)}"))
             return None
         wrong = [f"node {name}: {fault}" for name, node in graph.items() if (fault := _fault(node))]
         self.problems += [ProcessGraphInvalid(f"{where} is malformed at {one}") for one in wrong]
@@ -88,7 +89,7 @@ class Builder:
         listed = _process_of(document).get("parameters") or ()
         if isinstance(listed, (list, tuple)) and all(isinstance(p, Mapping) and "name" in p for p in listed):
             return {str(p["name"]): p for p in listed}
-        self.problems.append(ProcessGraphInvalid(f"{where} must list parameters with a name each: {_short(listed)}"))
+        self.problems.append(ProcessGraphInvalid(f"{where} must list parameters with a name each: {shown(listed)}"))
         return {}
 
     @staticmethod
@@ -314,13 +315,13 @@ def _process_of(document: Any) -> Any:
 def _fault(node: Any) -> str | None:
     """What is wrong with the form of a node, if anything is."""
     if not isinstance(node, Mapping):
-        return f"{_short(node)} is no object"
+        return f"{shown(node)} is no object"
     if not isinstance(node.get("process_id"), str):
-        return f"a process_id is needed in {_short(dict(node))}"
+        return f"a process_id is needed in {shown(dict(node))}"
     if not isinstance(node.get("arguments", {}), (Mapping, type(None))):
-        return f"arguments must be an object, not {_short(node['arguments'])}"
+        return f"arguments must be an object, not {shown(node['arguments'])}"
     if not isinstance(node.get("namespace"), (str, type(None))):
-        return f"a namespace must be a text, not {_short(node['namespace'])}"
+        return f"a namespace must be a text, not {shown(node['namespace'])}"
     return None
 
 
@@ -348,14 +349,6 @@ def _at(path: tuple[str, ...]) -> str:
 
 def _of_graph(path: tuple[str, ...]) -> str:
     return f" in the graph of {_at(path)}" if path else ""
-
-
-def _short(value: Any) -> str:
-    try:
-        shown = repr(value)
-    except RecursionError:
-        shown = "what is nested too deeply to be shown"
-    return shown if len(shown) <= 200 else f"{shown[:200]}…"
 
 
 def _among(name: str, known: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ import xarray as xr
 
 from openeo_processes_dask import rows
 from openeo_processes_dask.dimensions import nodata
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Reduction as Reduction
 
@@ -172,11 +172,8 @@ def require_numbers(process: str, **values: Any) -> None:
             continue
         if is_array(value) and value.dtype.kind in "biuf":
             continue
-        raise ProcessParameterInvalid(f"{process}: {name} must be a number, not {_short(value)}")
+        raise ProcessParameterInvalid(f"{process}: {name} must be a number, not {_named(value)}")
 
 
-def _short(value: Any) -> str:
-    if is_array(value):
-        return f"an array of {value.dtype}"
-    shown = repr(value)
-    return f"{shown if len(shown) <= 80 else shown[:80] + '…'} ({type(value).__name__})"
+def _named(value: Any) -> str:
+    return shown(value) if is_array(value) else f"{shown(value)} ({type(value).__name__})"

@@ -27,6 +27,7 @@ from openeo_processes_dask.exceptions import (
     InvalidVersion,
     ProcessParameterInvalid,
     UserCodeFailed,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _decoded(content: bytes, name: str) -> str:
 def require_runtime(runtime: Any, version: Any) -> None:
     """Raise InvalidRuntime or InvalidVersion if this interpreter is not what is asked for."""
     if not isinstance(runtime, str) or runtime.casefold() != RUNTIME.casefold():
-        raise InvalidRuntime(f"there is no runtime {runtime!r}, only {RUNTIME!r}")
+        raise InvalidRuntime(f"there is no runtime {shown(runtime)}, only {RUNTIME!r}")
     own = platform.python_version()
     parts = own.split(".")
     known = [".".join(parts[: n + 1]) for n in range(len(parts))]

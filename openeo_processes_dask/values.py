@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from openeo_processes_dask import lazy, reducing
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Reduction
 
@@ -142,7 +142,7 @@ def _reduced_list(
     """Reduce plain values; NaN that is no gap is a number, and no number comes of it."""
     for value in data:
         if not (value is None or accepts(value)):
-            raise ProcessParameterInvalid(f"{reduction.name}: data cannot hold {value!r} ({type(value).__name__})")
+            raise ProcessParameterInvalid(f"{reduction.name}: data cannot hold {shown(value)} ({type(value).__name__})")
     present = [value for value in data if not is_nodata(value)]
     if not present or (len(present) < len(data) and not ignore_nodata):
         count = reducing.reduce(reduction, np.ones(1), 0, True, True, **options).size
@@ -241,6 +241,8 @@ def joined(parts: Sequence[Any], axis: int) -> Any:
     model = next(block for block in blocks if lazy.is_array(block) and block.ndim == ndim)
     shape = tuple(1 if i == axis else n for i, n in enumerate(model.shape))
     dtype = np.result_type(*(missing.float_of(b.dtype) if _with_fraction(blocks, b) else b for b in blocks))
+    if dtype.kind == "f" and any(_beyond(block, dtype) for block in blocks):
+        dtype = np.dtype(np.float64)
     module = da if any(map(lazy.is_lazy, blocks)) else np
     full = [module.asarray(block).astype(dtype) for block in blocks]
     rows = [_row_of(block, shape, axis) for block in full]
@@ -264,6 +266,11 @@ def _with_fraction(blocks: Sequence[Any], block: Any) -> bool:
     return whole and any(isinstance(other, float) for other in blocks)
 
 
+def _beyond(value: Any, dtype: np.dtype) -> bool:
+    """Whether a plain number is too large for a floating type."""
+    return is_number(value) and math.isfinite(value) and abs(value) > float(np.finfo(dtype).max)
+
+
 def is_boolean(value: Any) -> bool:
     """Whether a plain value is a truth value."""
     return isinstance(value, (bool, np.bool_))
@@ -280,7 +287,7 @@ def flag(process: str, name: str, value: Any) -> bool:
     value = lazy.native(value)
     if isinstance(value, bool):
         return value
-    raise ProcessParameterInvalid(f"{process}: {name} must be true or false, not {value!r}")
+    raise ProcessParameterInvalid(f"{process}: {name} must be true or false, not {shown(value)}")
 
 
 def whole_number(process: str, name: str, value: Any, least: int | None = 0) -> int:
@@ -295,7 +302,7 @@ def whole_number(process: str, name: str, value: Any, least: int | None = 0) -> 
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if whole and not isinstance(value, bool) and (least is None or value >= least):
         return int(value)
-    raise ProcessParameterInvalid(f"{process}: {name} must be a whole number{_from(least)}, not {value!r}")
+    raise ProcessParameterInvalid(f"{process}: {name} must be a whole number{_from(least)}, not {shown(value)}")
 
 
 def _from(least: int | None) -> str:

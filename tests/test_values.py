@@ -118,3 +118,29 @@ def test_results_are_no_views_of_what_was_given(process_id: str) -> None:
         result[...] = -1
         for value in arguments.values():
             np.testing.assert_array_equal(value, block)
+
+
+HUGE: dict[str, Any] = {
+    "a list": [[0] * 1000] * 1000,
+    "a text": "a" * 100_000,
+    "an object": {str(i): i for i in range(100_000)},
+    "a block": np.full((300, 300), "x"),
+}
+
+
+@pytest.mark.parametrize("what", HUGE)
+@pytest.mark.parametrize("process_id", VALUES)
+def test_messages_stay_short(process_id: str, what: str) -> None:
+    process = DECLARED[process_id]
+    for name in process.parameters:
+        arguments = {other: HUGE[what] if other == name else 1 for other in process.required | {name}}
+        assert len(refused(process, arguments)) < 2000
+
+
+def refused(process: Process, arguments: dict[str, Any]) -> str:
+    """Why arguments are refused, if they are."""
+    try:
+        process.function(**arguments)
+    except OpenEOException as error:
+        return str(error)
+    return ""

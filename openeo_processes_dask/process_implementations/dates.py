@@ -13,7 +13,7 @@ import numpy as np
 from openeo_processes_dask import values
 from openeo_processes_dask.arguments import plain
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.vocabulary import (
     UNITS,
     Flag,
@@ -86,7 +86,9 @@ def date_between(x: InstantOrTime, min: InstantOrTime, max: InstantOrTime, exclu
     if all(times) and isinstance(instant, datetime.datetime):
         instant = instant.time()
     if len({isinstance(value, datetime.time) for value in (instant, lowest, highest)}) > 1:
-        raise ProcessParameterInvalid(f"date_between: times and dates cannot be compared: {x!r}, {min!r}, {max!r}")
+        raise ProcessParameterInvalid(
+            f"date_between: times and dates cannot be compared: {shown(x)}, {shown(min)}, {shown(max)}"
+        )
     return bool(lowest <= highest and lowest <= instant and (instant < highest if exclude_max else instant <= highest))
 
 
@@ -128,13 +130,15 @@ def date_shift(date: Instant, value: Integer, unit: TimeUnit) -> Instant:
         else:
             shifted = _months_later(moment.local, period * _MONTHS[unit])
     except (OverflowError, ValueError) as error:
-        raise ProcessParameterInvalid(f"date_shift: {period} {unit}s from {date!r} is beyond all calendars") from error
+        raise ProcessParameterInvalid(
+            f"date_shift: {period} {unit}s from {shown(date)} is beyond all calendars"
+        ) from error
     return str(Moment(shifted, moment.zone))
 
 
 def _unit(process: str, unit: Any) -> None:
     if not isinstance(unit, str) or unit not in UNITS:
-        raise ProcessParameterInvalid(f"{process}: the unit {unit!r} is none of {UNITS}")
+        raise ProcessParameterInvalid(f"{process}: the unit {shown(unit)} is none of {UNITS}")
 
 
 def _read(process: str, value: Any, time: bool = False) -> Any:
@@ -147,7 +151,7 @@ def _read(process: str, value: Any, time: bool = False) -> Any:
     try:
         return datetime.time(hour, minute, min(second, 59))
     except ValueError as error:
-        raise ProcessParameterInvalid(f"{process}: {value!r} is no time of the day") from error
+        raise ProcessParameterInvalid(f"{process}: {shown(value)} is no time of the day") from error
 
 
 def _moment(process: str, value: Any) -> Moment:
@@ -158,16 +162,16 @@ def _moment(process: str, value: Any) -> Moment:
         value = value.isoformat()
     found = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
     if found is None:
-        raise ProcessParameterInvalid(f"{process}: {value!r} is neither a date nor a date and time")
+        raise ProcessParameterInvalid(f"{process}: {shown(value)} is neither a date nor a date and time")
     year, month, day, hour, minute, second, fraction, zone = found.groups(default="0")
     try:
         local = datetime.datetime(
             int(year), int(month), int(day), int(hour), int(minute), min(int(second), 59), int(f"{fraction:0<9}"[:6])
         )
     except ValueError as error:
-        raise ProcessParameterInvalid(f"{process}: there is no {value!r}: {error}") from error
+        raise ProcessParameterInvalid(f"{process}: there is no {shown(value)}: {error}") from error
     if int(second) > 60:
-        raise ProcessParameterInvalid(f"{process}: there is no {value!r}: a minute has 60 seconds")
+        raise ProcessParameterInvalid(f"{process}: there is no {shown(value)}: a minute has 60 seconds")
     return Moment(local, None if found[4] is None else "Z" if zone in ("0", "z") else zone)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from openeo_processes_dask import lazy
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.vocabulary import LEVELS, Anything, LogLevel, Scaling, Text
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def inspect(data: Anything, message: Text = "", code: Text = "User", level: LogL
         If there is no such level.
     """
     if not isinstance(level, str) or level not in LEVELS:
-        raise ProcessParameterInvalid(f"inspect: the level {level!r} is none of {LEVELS}")
+        raise ProcessParameterInvalid(f"inspect: the level {shown(level)} is none of {LEVELS}")
     number = logging.getLevelNamesMapping()[str(level).upper()]
     if logger.isEnabledFor(number):
         summary = _summary(data)

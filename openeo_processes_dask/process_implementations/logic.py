@@ -7,7 +7,7 @@ from typing import Any
 
 from openeo_processes_dask import lazy, values
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.kernels import truth
 from openeo_processes_dask.vocabulary import Anything, Flag, Scaling, Truth, Truths
 
@@ -62,7 +62,7 @@ def if_(value: Truth, accept: Anything, reject: Anything = None) -> Anything:
     for name, choice in (("accept", accept), ("reject", reject)):
         plain = choice is None or isinstance(lazy.native(choice), (bool, int, float))
         if not plain and not (lazy.is_array(choice) and choice.dtype.kind in "biuf"):
-            raise ProcessParameterInvalid(f"if: {name} cannot be {choice!r} where each value of an array chooses")
+            raise ProcessParameterInvalid(f"if: {name} cannot be {shown(choice)} where each value of an array chooses")
     return lazy.elementwise(truth.choose, value, accept, reject)
 
 
@@ -128,7 +128,7 @@ def _operands(process: str, *operands: Any) -> list[Any]:
         if given is not value and isinstance(value, (int, float)) and value == value:
             value = bool(value)
         if not (_is_truth(value) or (lazy.is_array(value) and value.dtype.kind in "biuf")):
-            what = f"an array of {value.dtype}" if lazy.is_array(value) else f"{value!r} ({type(value).__name__})"
+            what = f"an array of {value.dtype}" if lazy.is_array(value) else f"{shown(value)} ({type(value).__name__})"
             raise ProcessParameterInvalid(f"{process}: a truth value is needed, not {what}")
         found.append(value)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from openeo_processes_dask import lazy, values
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.vocabulary import AnyText, Flag, MaybeText, Scaling, Text, TextPosition, Texts, Truth
 
 
@@ -30,7 +30,7 @@ def text_concat(data: Texts, separator: AnyText = "") -> Text:
     Numbers are written as Python writes them, the others as JSON does.
     """
     if not (isinstance(data, (list, tuple)) or (lazy.is_array(data) and data.ndim == 1 and not lazy.is_lazy(data))):
-        raise ProcessParameterInvalid(f"text_concat: data must be an array of texts, not {data!r}")
+        raise ProcessParameterInvalid(f"text_concat: data must be an array of texts, not {shown(data)}")
     return _written(separator).join(map(_written, values.listed(data)))
 
 
@@ -76,10 +76,10 @@ def _text(process: str, data: Any, pattern: Any, case_sensitive: Any) -> Any:
     values.flag(process, "case_sensitive", case_sensitive)
     data = lazy.native(data)
     if not isinstance(pattern, str):
-        raise ProcessParameterInvalid(f"{process}: pattern must be a text, not {pattern!r}")
+        raise ProcessParameterInvalid(f"{process}: pattern must be a text, not {shown(pattern)}")
     if isinstance(data, str) or values.is_nodata(data):
         return data
-    raise ProcessParameterInvalid(f"{process}: data must be a text, not {data!r}")
+    raise ProcessParameterInvalid(f"{process}: data must be a text, not {shown(data)}")
 
 
 def _find_folded(data: str, pattern: str) -> int:
@@ -104,4 +104,6 @@ def _written(value: Any) -> str:
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     if values.is_number(value):
         return str(value)
-    raise ProcessParameterInvalid(f"text_concat: texts, numbers, truth values and null can be written, not {value!r}")
+    raise ProcessParameterInvalid(
+        f"text_concat: texts, numbers, truth values and null can be written, not {shown(value)}"
+    )

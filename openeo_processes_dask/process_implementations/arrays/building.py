@@ -18,6 +18,7 @@ from openeo_processes_dask.exceptions import (
     ArrayNotLabeled,
     LabelExists,
     ProcessParameterInvalid,
+    shown,
 )
 from openeo_processes_dask.vocabulary import (
     AnyArray,
@@ -57,7 +58,7 @@ def array_append(
     """
     labels = values.labels_of(data) if dim_labels is None else list(dim_labels)
     if label is not None and labels is None:
-        raise ArrayNotLabeled(f"array_append: label {label!r} was given for an array that has none")
+        raise ArrayNotLabeled(f"array_append: label {shown(label)} was given for an array that has none")
     if values.is_list(data, axis):
         new = None if labels is None else [*labels, _next(labels, label)]
         return values.labelled([*values.listed(data), value], new)
@@ -119,11 +120,11 @@ def array_create_labeled(data: Anything, labels: LabelList, *, axis: int | None 
     """
     names = values.listed(labels) if values.is_list(labels) or lazy.is_array(labels) else None
     if names is None:
-        raise ProcessParameterInvalid(f"array_create_labeled: labels must be an array, not {labels!r}")
+        raise ProcessParameterInvalid(f"array_create_labeled: labels must be an array, not {shown(labels)}")
     if not all(isinstance(name, str) or values.is_number(name) for name in names):
-        raise ProcessParameterInvalid(f"array_create_labeled: labels are numbers and texts, not {names[:20]}")
+        raise ProcessParameterInvalid(f"array_create_labeled: labels are numbers and texts, not {shown(names)}")
     if any(values.same_label(one, other) for i, one in enumerate(names) for other in names[:i]):
-        raise ProcessParameterInvalid(f"array_create_labeled: the labels {names} do not differ from each other")
+        raise ProcessParameterInvalid(f"array_create_labeled: the labels {shown(names)} do not differ from each other")
     blockwise = not values.is_list(data, axis)
     along = values.axis_of(_array("array_create_labeled", data), axis) if blockwise else 0
     length = data.shape[along] if blockwise else len(data)
@@ -192,14 +193,14 @@ def _next(labels: Sequence[Any], label: Any) -> Any:
     """The label of a new element, which is the next index if none is given."""
     label = len(labels) if label is None else lazy.native(label)
     if any(values.same_label(label, known) for known in labels):
-        raise LabelExists(f"array_append: label {label!r} exists among {list(labels)[:20]}")
+        raise LabelExists(f"array_append: label {shown(label)} exists among {shown(list(labels))}")
     return label
 
 
 def _distinct(labels: Sequence[Any], others: Sequence[Any]) -> list[Any]:
     both = [one for one in labels for other in others if values.same_label(one, other)]
     if both:
-        raise ArrayLabelConflict(f"both arrays have the labels {both[:20]}")
+        raise ArrayLabelConflict(f"both arrays have the labels {shown(both)}")
     return [*labels, *others]
 
 

@@ -19,6 +19,7 @@ from openeo_processes_dask.exceptions import (
     ArrayElementParameterMissing,
     ArrayNotLabeled,
     ProcessParameterInvalid,
+    shown,
 )
 from openeo_processes_dask.kernels import missing, searching
 from openeo_processes_dask.process_implementations.comparison import eq
@@ -76,16 +77,18 @@ def array_element(
     if not (by_index or by_label):
         raise ArrayElementParameterMissing("array_element: either an index or a label is needed")
     if by_index and by_label:
-        raise ArrayElementParameterConflict(f"array_element: index {index!r} and label {label!r} were both given")
+        raise ArrayElementParameterConflict(
+            f"array_element: index {shown(index)} and label {shown(label)} were both given"
+        )
     along = 0 if axis is None else int(axis)
     length = _length(data, along)
     if by_index:
         position = values.whole_number("array_element", "index", index, None)
-        asked = f"index {index!r} among {length} elements"
+        asked = f"index {shown(index)} among {length} elements"
         available = 0 <= position < length
     else:
         labels = _labels(data, along, dim_labels)
-        position, asked = _position(labels, label), f"label {label!r} among {labels[:20]}"
+        position, asked = _position(labels, label), f"label {shown(label)} among {shown(labels)}"
         available = position >= 0
     if available:
         return _taken(data, position, along, keepdims)

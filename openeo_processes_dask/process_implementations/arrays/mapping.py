@@ -12,7 +12,7 @@ import numpy as np
 from openeo_processes_dask import callbacks, lazy, values
 from openeo_processes_dask.arguments import instant
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.expressions import Expression, Parameter, references
 from openeo_processes_dask.kernels import interpolation, missing
 from openeo_processes_dask.vocabulary import (
@@ -178,7 +178,7 @@ def _instants(labels: Sequence[str]) -> np.ndarray:
 def _interpolated(elements: Sequence[Any], positions: Sequence[float] | None) -> list[Any]:
     for element in elements:
         if not (element is None or values.is_number(element)):
-            raise ProcessParameterInvalid(f"array_interpolate_linear: data cannot hold {element!r}")
+            raise ProcessParameterInvalid(f"array_interpolate_linear: data cannot hold {shown(element)}")
     block = np.array([math.nan if element is None else float(element) for element in elements], np.float64)
     filled = interpolation.linear(block, 0, positions).tolist()
     return [

@@ -12,7 +12,7 @@ import numpy as np
 from openeo_processes_dask import lazy, values
 from openeo_processes_dask.arguments import instant
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.kernels import sorting
 from openeo_processes_dask.vocabulary import Flag, Positions, Scaling, Sortable, Truth, Values
 
@@ -87,7 +87,7 @@ def _ordered(elements: Sequence[Any], asc: bool, nodata: Any) -> list[int]:
     present = [i for i, element in enumerate(elements) if not values.is_nodata(element)]
     keys = {i: _key(elements[i]) for i in present}
     if len({isinstance(key, np.datetime64) for key in keys.values()}) > 1:
-        raise ProcessParameterInvalid(f"numbers and dates cannot be sorted together: {list(elements)[:20]}")
+        raise ProcessParameterInvalid(f"numbers and dates cannot be sorted together: {shown(list(elements))}")
     numbers = [i for i in present if keys[i] == keys[i]]
     nans = [i for i in present if keys[i] != keys[i]]
     ranked = sorted(numbers, key=keys.__getitem__, reverse=not asc) + nans
@@ -98,7 +98,7 @@ def _key(element: Any) -> Any:
     if values.is_number(element):
         return element
     if isinstance(element, bool):
-        raise ProcessParameterInvalid(f"numbers and dates can be sorted, not {element!r}")
+        raise ProcessParameterInvalid(f"numbers and dates can be sorted, not {shown(element)}")
     return instant(element)
 
 
@@ -109,7 +109,7 @@ def _without_gaps(row: Any) -> Any:
 
 def _checked(order: Any, length: int) -> list[int]:
     if not isinstance(order, (list, tuple)) and not lazy.is_array(order):
-        raise ProcessParameterInvalid(f"rearrange: order must be an array of positions, not {order!r}")
+        raise ProcessParameterInvalid(f"rearrange: order must be an array of positions, not {shown(order)}")
     positions = [values.whole_number("rearrange", "each of order", position) for position in values.listed(order)]
     for position in positions:
         if position >= length:
@@ -151,5 +151,5 @@ def _in_block(rows: np.ndarray, order: np.ndarray, axis: int) -> np.ndarray:
 
 def _along(process: str, data: Any, axis: int | None, kinds: str = "biuf") -> int:
     if not lazy.is_array(data) or not data.ndim or data.dtype.kind not in kinds:
-        raise ProcessParameterInvalid(f"{process}: an array of values that can be sorted is needed, not {data!r:.80}")
+        raise ProcessParameterInvalid(f"{process}: an array of values that can be sorted is needed, not {shown(data)}")
     return values.axis_of(data, axis)

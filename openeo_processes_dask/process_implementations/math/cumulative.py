@@ -10,7 +10,7 @@ from typing import Any
 
 from openeo_processes_dask import lazy, values
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.kernels import cumulative
 from openeo_processes_dask.vocabulary import Flag, Numbers, Scaling
 
@@ -69,7 +69,7 @@ def _cumulated(
     if isinstance(data, (list, tuple)):
         return _cumulated_list(kernel.__name__, pair, data, ignore_nodata)
     if not lazy.is_array(data) or data.dtype.kind not in "biuf":
-        raise ProcessParameterInvalid(f"{kernel.__name__}: data must be an array of numbers, not {data!r}")
+        raise ProcessParameterInvalid(f"{kernel.__name__}: data must be an array of numbers, not {shown(data)}")
     return lazy.along(kernel, data, values.axis_of(data, axis), skip=ignore_nodata)
 
 
@@ -79,7 +79,7 @@ def _cumulated_list(
     found = [lazy.native(value) for value in data]
     for value in found:
         if not (value is None or values.is_number(value)):
-            raise ProcessParameterInvalid(f"{process}: data cannot hold {value!r} ({type(value).__name__})")
+            raise ProcessParameterInvalid(f"{process}: data cannot hold {shown(value)} ({type(value).__name__})")
     gaps = [values.is_nodata(value) for value in found]
     if not ignore_nodata and any(gaps):
         first = gaps.index(True)

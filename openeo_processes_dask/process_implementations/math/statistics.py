@@ -15,6 +15,7 @@ from openeo_processes_dask.exceptions import (
     ProcessParameterInvalid,
     QuantilesParameterConflict,
     QuantilesParameterMissing,
+    shown,
 )
 from openeo_processes_dask.kernels import sorting, statistics
 from openeo_processes_dask.process_implementations.comparison import is_valid
@@ -49,7 +50,7 @@ def count(
     condition runs inside the block that it counts in.
     """
     if isinstance(condition, (int, float)) and condition is not True:
-        raise ProcessParameterInvalid(f"count: condition must be a process, true or null, not {condition!r}")
+        raise ProcessParameterInvalid(f"count: condition must be a process, true or null, not {shown(condition)}")
     check = None if condition is None or condition is True else callbacks.trace(condition, "x", context=context)
     if values.is_plain_array(data):
         data = values.listed(data)
@@ -234,7 +235,9 @@ def _shares(probabilities: Any, q: Any) -> tuple[float, ...]:
     if not given:
         raise QuantilesParameterMissing("quantiles: either probabilities or a number of intervals is needed")
     if len(given) > 1:
-        raise QuantilesParameterConflict(f"quantiles: probabilities {probabilities!r} and q {q!r} were both given")
+        raise QuantilesParameterConflict(
+            f"quantiles: probabilities {shown(probabilities)} and q {shown(q)} were both given"
+        )
     asked = lazy.native(given[0])
     if isinstance(asked, np.ndarray):
         asked = asked.tolist()
@@ -245,7 +248,7 @@ def _shares(probabilities: Any, q: Any) -> tuple[float, ...]:
         return tuple(i / intervals for i in range(1, intervals))
     if not isinstance(asked, (list, tuple)) or not all(values.is_number(p) and 0 <= p <= 1 for p in asked):
         raise ProcessParameterInvalid(
-            f"quantiles: needs probabilities between 0 and 1, or a number of intervals from 2, not {asked!r}"
+            f"quantiles: needs probabilities between 0 and 1, or a number of intervals from 2, not {shown(asked)}"
         )
     if any(before > after for before, after in itertools.pairwise(asked)):
         raise AscendingProbabilitiesRequired(f"quantiles: the probabilities {list(asked)} do not ascend")
