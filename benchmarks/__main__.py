@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if asked.size:
         os.environ["OPENEO_BENCHMARKS_SIZE"] = asked.size
+    if asked.ship:
+        os.environ["OPENEO_BENCHMARKS_SHIP"] = "1"
     signal.signal(signal.SIGTERM, _end)
     try:
         return _do(asked)
@@ -103,14 +105,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(size=None)
+    parser.set_defaults(size=None, ship=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = _command(commands, "run", "the workflows on real pixels, all suites, a table and a page")
+    run = _target_command(commands, "run", "the workflows on real pixels, all suites, a table and a page")
     run.add_argument(
         "--bench", action="append", default=[], metavar="REGEX", help="only suites that match, and no workflows"
     )
     run.add_argument("--rounds", type=int, default=2, help="of each case, after a first one (default: %(default)s)")
-    _command(commands, "workflows", "the three workflows alone, from files to files")
+    _target_command(commands, "workflows", "the three workflows alone, from files to files")
     graph = _command(commands, "graph", "exact counts of tasks, edges and bytes of each suite's graph, no cluster")
     graph.add_argument("names", nargs="*", help="parts of the names of suites; all if none is given")
     either = graph.add_mutually_exclusive_group()
@@ -124,8 +126,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--rows", choices=("targets",), help="the cases that the project has set itself targets for")
     compare.add_argument("--bench", action="append", default=[], metavar="REGEX", help="only cases that match")
     compare.add_argument("--rounds", type=int, default=5, help="of each case on each side (default: %(default)s)")
-    _command(commands, "doctor", "what is connected, and whether a number measured there would be valid")
-    picture = _command(commands, "picture", "a picture of what the workflows made of the real scene")
+    _target_command(commands, "doctor", "what is connected, and whether a number measured there would be valid")
+    picture = _target_command(commands, "picture", "a picture of what the workflows made of the real scene")
     picture.add_argument("path", nargs="?", type=Path, default=Path("results/ndvi.png"), help="default: %(default)s")
     return parser
 
@@ -133,6 +135,13 @@ def _parser() -> argparse.ArgumentParser:
 def _command(commands: Any, name: str, help: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=f"{help.capitalize()}.")
     command.add_argument("--size", choices=("default", "smallest"), help="of the inputs; stored apart")
+    return command
+
+
+def _target_command(commands: Any, name: str, help: str) -> argparse.ArgumentParser:
+    """A command that uses the target."""
+    command = _command(commands, name, help)
+    command.add_argument("--ship", action="store_true", help="upload this package to a cluster that lacks it")
     return command
 
 

@@ -26,6 +26,7 @@ def doctor() -> int:
             return _examine(client, None)
     client = target.open_client(where)
     try:
+        target.ship_where_wanted(client)
         return _examine(client, where)
     finally:
         client.close()

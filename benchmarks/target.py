@@ -18,6 +18,8 @@ import distributed
 from distributed.comm.core import connect as open_comm
 from distributed.security import Security
 
+from . import shipping
+
 ADDRESS = "DASK_SCHEDULER"
 LABEL = "OPENEO_BENCHMARKS_LABEL"  # given by whoever runs on several clusters
 TAG = "OPENEO_BENCHMARKS_TARGET"  # what results are stored under: the label, and the size if that is special
@@ -253,9 +255,17 @@ def check_code(client: distributed.Client, where: str) -> None:
     here = local_code()
     if os.environ.get(CHECKED) == f"{here.hash} {where}":  # by the process that started this one
         return
+    ship_where_wanted(client)
     for who, code in remote_code(client).items():
         if problem := difference(code, here):
             raise TargetError(f"{who} {problem}")
+
+
+def ship_where_wanted(client: distributed.Client) -> None:
+    """Upload this package, if `--ship` says so, where somebody cannot import it."""
+    code = local_code().hash
+    if shipping.wanted() and code and any(there.hash is None for there in remote_code(client).values()):
+        shipping.ship(client, PACKAGE, code)
 
 
 def remote_code(client: distributed.Client) -> dict[str, Code]:
@@ -268,7 +278,7 @@ def remote_code(client: distributed.Client) -> dict[str, Code]:
 def difference(there: Code, here: Code) -> str | None:
     """What makes a number measured there another code's than that which lies here, and the remedy."""
     if there.hash is None:
-        return f"cannot import {PACKAGE}: install this checkout there, and start it again"
+        return f"cannot import {PACKAGE}: install this checkout there and start it again, or let --ship upload it"
     if there.python != here.python:
         return f"runs Python {there.python}, here it is {here.python}: they must be the same"
     if there.hash != here.hash:

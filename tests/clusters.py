@@ -15,14 +15,22 @@ import psutil
 
 PACKAGE = Path(__file__).resolve().parents[1] / "openeo_processes_dask"
 NOT_HERE = "there are no benchmarks on workers"
+WITHOUT = """import pathlib, sys
+sys.path[:] = [place for place in sys.path if not (pathlib.Path(place) / {!r}).is_dir()]
+"""
 PATIENCE = 60.0  # seconds until what does not start or end is given up
 
 
 @contextlib.contextmanager
-def separate_processes(folder: Path, workers: int = 2, threads: int = 1, memory: str = "auto") -> Iterator[str]:
+def separate_processes(
+    folder: Path, workers: int = 2, threads: int = 1, memory: str = "auto", package: bool = True
+) -> Iterator[str]:
     """The address of a scheduler with workers that were started elsewhere and have no benchmarks."""
-    # They have this checkout's package, whichever one is installed, and not what lies beside it.
-    (folder / PACKAGE.name).symlink_to(PACKAGE)
+    # They have this checkout's package, whichever one is installed, and not what lies beside it; or none at all.
+    if package:
+        (folder / PACKAGE.name).symlink_to(PACKAGE)
+    else:
+        (folder / "sitecustomize.py").write_text(WITHOUT.format(PACKAGE.name))
     (folder / "benchmarks.py").write_text(f"raise ModuleNotFoundError({NOT_HERE!r})\n")
     note = folder / "scheduler.json"
     local = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
@@ -40,6 +48,7 @@ def separate_processes(folder: Path, workers: int = 2, threads: int = 1, memory:
 def _running(arguments: Sequence[str], folder: Path) -> Iterator[None]:
     """A command of dask's, which has ended with all that it started when this ends."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DASK_SCHEDULER")}
+    environment["PYTHONPATH"] = str(folder)
     with (folder / f"{arguments[0]}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *arguments],
