@@ -17,3 +17,17 @@ def _no_address_for_a_scheduler() -> None:
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Give eight dates of a real Sentinel-2 image of 300 by 300 pixels, with clouds and gaps, on disk."""
     return sentinel2(tmp_path_factory.mktemp("scenes") / "sentinel-2")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch of this project's own to pytest-benchmark's."""
+    parser.getgroup("benchmark").addoption(
+        "--benchmark", action="store_true", help="time every suite at its default size, on the target, and nothing else"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let nothing but benchmarks run where they are asked for; pytest-benchmark reads this when it is configured."""
+    if config.getoption("--benchmark"):
+        config.option.benchmark_only = True

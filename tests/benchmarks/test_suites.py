@@ -1,4 +1,4 @@
-"""Every suite, once at its smallest size; with `--benchmark-only` timed by pytest-benchmark at its default size."""
+"""Every suite, once at its smallest size; with `--benchmark` timed by pytest-benchmark at its default size."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def test_suite(suite: type[Suite], case: tuple[Any, ...], benchmark: Any, timed:
         if timed and isinstance(measured, Calls):
             benchmark(measured.build, *case)
         elif timed:
+            benchmark.extra_info.update(measured.counts(*case) if measured.lazy() else {})
             benchmark.pedantic(
                 lambda: measured.work(*case), setup=lambda: measured.hold(*case), rounds=3, warmup_rounds=1
             )
