@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from dask.delayed import delayed
 
-from openeo_processes_dask import grouping, places, reducing, rows
+from openeo_processes_dask import grouping, lazy, places, reducing, rows
 from openeo_processes_dask.declare import declared
 from openeo_processes_dask.dimensions import labels, nodata, role, with_role
 from openeo_processes_dask.expressions import Expression
@@ -119,8 +119,8 @@ def grouped(
 ) -> xr.DataArray:
     """Run a child process of the array `data` on groups of labels of a dimension; each becomes one label.
 
-    A dimension in one chunk costs one task per block. In one that is cut, groups that begin in the same chunk are
-    made in one task of the chunks, or slices of them, that hold their values: at most about two tasks per chunk.
+    A dimension in few chunks costs one task for all of them. In one that lies in many, groups that begin in the same
+    chunk are made in one task of the chunks, or slices of them, that hold their values: about two tasks per chunk.
     """
     axis = cube.get_axis_num(dimension)
     engine = _engine(expression, cube, dimension)
@@ -131,7 +131,7 @@ def grouped(
     members = () if known is None else tuple(map(tuple, groups))
     statistic = _Groups(expression, way, engine, known, members, cube.ndim, cube.dtype)
     data = cube.data
-    if isinstance(data, da.Array) and data.numblocks[axis] > 1:
+    if isinstance(data, da.Array) and data.numblocks[axis] > lazy.MOST_BLOCKS_TOGETHER:
         values = grouping.on_dask(statistic, data, axis, groups, way.dtype, statistic.combines())
     else:
         members = tuple(map(grouping.as_slice, groups))

@@ -94,7 +94,8 @@ def aggregate_temporal(
     The start of an interval belongs to it, its end does not; null leaves it open. Intervals may overlap, and those of
     times of the day may reach over midnight. Without labels each interval is called by its start, as it was given.
     An interval without values holds no-data, as far as the reducer says so. Instants are in UTC. A temporal
-    dimension in one chunk costs one task per block; in several, about two, in which chunks meet that share an interval.
+    dimension in few chunks costs one task for all of them; in many, about two each, and those that share an interval
+    meet.
 
     Raises
     ------
@@ -129,7 +130,8 @@ def aggregate_temporal_period(
     Every period from the first to the last instant gets a label, such as `2020-06` for a month; one without values
     holds no-data, as far as the reducer says so. Instants are in UTC. Dekads count from 01 to 36 in a year, and
     seasons that reach over the turn of the year are named after the year of their first month. A temporal
-    dimension in one chunk costs one task per block; in several, about two, in which chunks meet that share a period.
+    dimension in few chunks costs one task for all of them; in many, about two each, and those that share a period
+    meet.
 
     Raises
     ------
