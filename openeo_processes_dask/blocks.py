@@ -23,6 +23,7 @@ from openeo_processes_dask.passages import Passage, passage
 from openeo_processes_dask.vocabulary import Scaling
 
 LARGEST_IN_TASK = 2**16  # bytes of a child process that may lie in each task
+PARTIAL = 16  # bytes of a total and a count
 MOST_TRIED = 2**16  # values of a row on which a reducer is tried: all the pixels of a cube can be too many
 
 
@@ -78,7 +79,7 @@ def reduce(expression: Expression, cube: xr.DataArray, dimension: str) -> xr.Dat
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     dims = [d for d in cube.dims if d != dimension]
     data = cube.data
-    tree = expression.scaling is Scaling.TREE and isinstance(data, da.Array) and data.numblocks[axis] > 1
+    tree = expression.scaling is Scaling.TREE and isinstance(data, da.Array) and _worth_a_tree(data, axis)
     values = _tree(expression, data, way, {**engine, "keepdims": False}) if tree else None
     if values is None:
         run = places.placed(functools.partial(_on_rows, expression, way, engine), expression, cube, axis)
@@ -140,6 +141,12 @@ def grouped(
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     result = _cube(values, cube.dims, kept, cube)
     return like(result.assign_coords({dimension: list(names)}), values, way)
+
+
+def _worth_a_tree(data: da.Array, axis: int) -> bool:
+    """Whether partial results are less than the blocks of a row, or these are too many for one task."""
+    blocks, bytes_a_row = data.numblocks[axis], max(data.chunks[axis]) * data.dtype.itemsize
+    return blocks > lazy.MOST_BLOCKS_TOGETHER or (blocks > 1 and bytes_a_row > 2 * PARTIAL)
 
 
 def _engine(expression: Expression, cube: xr.DataArray, dimension: str) -> dict[str, Any]:

@@ -98,6 +98,21 @@ def test_any_layout_in_memory_will_do_and_stays_as_it_is(name: str) -> None:
 
 
 @pytest.mark.usefixtures("compiled_always")
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("name", ["median", "quantiles", "sum", "variance", "cumsum", "linear", "first"])
+def test_blocks_cut_out_of_larger_ones_are_taken_in_parts(
+    name: str, axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "TURNED", 300)
+    block = with_gaps((14, 20, 30), "float64")[2:11, 3:18, 4:]
+    compare(KERNELS[name], block, axis, True)
+    found = truth.gt(block, 0.5)
+    np.testing.assert_array_equal(found, plain(truth.gt, block, 0.5))
+    np.testing.assert_array_equal(truth.and_(block, found), plain(truth.and_, block, found))
+    np.testing.assert_array_equal(truth.lt(block, block * 2), plain(truth.lt, block, block * 2))
+
+
+@pytest.mark.usefixtures("compiled_always")
 @pytest.mark.parametrize("length", [1, 2, 3, 64, 65, 500, sorting.MOST_COMPILED + 1])
 def test_medians_of_any_number_of_dates(length: int) -> None:
     block = with_gaps((length, 70), "float32", seed=length)

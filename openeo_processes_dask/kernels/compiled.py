@@ -16,7 +16,7 @@ import numpy as np
 
 LEAST = 1 << 17  # values in a block that is worth compiling for; smaller ones numpy does in a moment
 NARROW = 64  # fewer values side by side are turned first
-TURNED = 1 << 18  # so many values at a time
+TURNED = 1 << 18  # so many values at a time, or a few more of rows that cannot be cut
 PATIENCE = 120  # seconds to wait for another process that compiles
 
 _compiling = threading.Lock()
@@ -37,6 +37,8 @@ def reduced(
     name: str, block: np.ndarray, axis: int, results: Sequence[tuple[Any, int]], *options: Any
 ) -> tuple[np.ndarray, ...]:
     """Reduce a block by a loop: `results` tells the type of each result and its length along the axis."""
+    if not block.flags.c_contiguous and block.size > TURNED:
+        return _in_parts(name, block, axis, results, options)
     before, length, beside = block.shape[:axis], block.shape[axis], block.shape[axis + 1 :]
     rows = _rows(block, axis)
     made = tuple(np.empty((rows.shape[0], n, rows.shape[2]), dtype) for dtype, n in results)
@@ -50,6 +52,24 @@ def reduced(
     return tuple(m.reshape(*before, m.shape[1], *beside) for m in made)
 
 
+def _in_parts(
+    name: str, block: np.ndarray, axis: int, results: Sequence[tuple[Any, int]], options: tuple[Any, ...]
+) -> tuple[np.ndarray, ...]:
+    """Reduce a block that is scattered in memory part by part, each of which is put together in the cache."""
+    across = max((i for i in range(block.ndim) if i != axis), key=lambda i: block.shape[i], default=axis)
+    if across == axis:
+        return reduced(name, np.ascontiguousarray(block), axis, results, *options)
+    step = max(1, TURNED * block.shape[across] // block.size)
+    shapes = [tuple(n if i == axis else length for i, length in enumerate(block.shape)) for _, n in results]
+    made = tuple(np.empty(shape, dtype) for shape, (dtype, _) in zip(shapes, results, strict=True))
+    for start in range(0, block.shape[across], step):
+        part = (slice(None),) * across + (slice(start, start + step),)
+        found = reduced(name, np.ascontiguousarray(block[part]), axis, results, *options)
+        for whole, one in zip(made, found, strict=True):
+            whole[part] = one
+    return made
+
+
 def mapped(name: str, block: np.ndarray, axis: int, *options: Any) -> np.ndarray:
     """Make a block of the same shape and type by a loop."""
     return reduced(name, block, axis, [(block.dtype, block.shape[axis])], *options)[0].reshape(block.shape)
@@ -57,7 +77,7 @@ def mapped(name: str, block: np.ndarray, axis: int, *options: Any) -> np.ndarray
 
 def truths(name: str, x: Any, *more: Any) -> np.ndarray | None:
     """Truth values of a block, beside blocks of its kind or plain numbers; None where a loop cannot tell them."""
-    if not isinstance(x, np.ndarray) or not usable(x) or not x.flags.c_contiguous:
+    if not isinstance(x, np.ndarray) or not usable(x):
         return None
     blocks, options = [x], []
     for value in more:
@@ -66,12 +86,25 @@ def truths(name: str, x: Any, *more: Any) -> np.ndarray | None:
         elif isinstance(value, (int, float)) and value == value:
             options.append(x.dtype.type(value))
         elif isinstance(value, np.ndarray) and (value.shape, value.dtype) == (x.shape, x.dtype):
-            blocks.append(np.ascontiguousarray(value))
+            blocks.append(value)
         else:
             return None
     out = np.empty(x.shape, np.float32)
-    run(name, [block.reshape(-1) for block in blocks], *options, out.reshape(-1))
+    _fill_truths(name, blocks, options, out)
     return out
+
+
+def _fill_truths(name: str, blocks: Sequence[np.ndarray], options: Sequence[Any], out: np.ndarray) -> None:
+    """Fill in truth values; blocks that are scattered in memory are put together in the cache, part by part."""
+    if all(block.flags.c_contiguous for block in blocks) or out.size <= TURNED or out.ndim == 1:
+        run(name, [np.ascontiguousarray(block).reshape(-1) for block in blocks], *options, out.reshape(-1))
+        return
+    if len(out) == 1:
+        _fill_truths(name, [block[0] for block in blocks], options, out[0])
+        return
+    step = max(1, TURNED * len(out) // out.size)
+    for start in range(0, len(out), step):
+        _fill_truths(name, [block[start : start + step] for block in blocks], options, out[start : start + step])
 
 
 def run(name: str, inputs: Sequence[np.ndarray], *rest: Any) -> None:
