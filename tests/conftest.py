@@ -8,6 +8,10 @@ from benchmarks.scenes import Scene, sentinel2
 from openeo_processes_dask import scheduling
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", action="store_true", help="also run the tests that start containers")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_address_for_a_scheduler() -> None:
     scheduling.forget_address()
