@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,11 @@ class Backend:
     def facts(self, module: str, *arguments: str, timeout: float = PATIENCE, embedded: bool = False) -> Any:
         """The same, if the last line that it prints is JSON."""
         return json.loads(self.python(module, *arguments, timeout=timeout, embedded=embedded).splitlines()[-1])
+
+    def counts(self) -> dict[str, int]:
+        """What the scheduler counts, as its dashboard says: workers, tasks, clients."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.dashboard}/json/counts.json", timeout=10) as answer:
+            return json.load(answer)
 
     def in_container(self, *command: str, **variables: str) -> list[str]:
         settings = [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
