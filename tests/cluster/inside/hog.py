@@ -15,6 +15,6 @@ if __name__ == "__main__":
     with distributed.Client(os.environ["DASK_SCHEDULER"], timeout=20) as client:
         worker = sorted(client.scheduler_info(n_workers=-1)["workers"])[0]
         try:
-            client.submit(fill, 8 << 30, pure=False, workers=[worker], allow_other_workers=True).result(timeout=120)
+            client.submit(fill, 3 << 30, pure=False, workers=[worker], allow_other_workers=True).result(timeout=240)
         except (distributed.KilledWorker, MemoryError) as error:
             sys.stdout.write(f"{type(error).__name__}\n")
