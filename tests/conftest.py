@@ -8,10 +8,6 @@ from benchmarks.scenes import Scene, sentinel2
 from openeo_processes_dask import scheduling
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--cluster", action="store_true", help="also run the tests that start containers")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _no_address_for_a_scheduler() -> None:
     scheduling.forget_address()
@@ -24,10 +20,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the switch of this project's own to pytest-benchmark's."""
+    """Add the switches of this project's own: one to pytest-benchmark's, one for tests that start containers."""
     parser.getgroup("benchmark").addoption(
         "--benchmark", action="store_true", help="time every suite at its default size, on the target, and nothing else"
     )
+    parser.addoption("--cluster", action="store_true", help="also run the tests that start containers")
 
 
 @pytest.hookimpl(tryfirst=True)
