@@ -91,7 +91,11 @@ def load_stac(
     The grid of pixels is the items' own; where they have several, it covers all of them in the CRS of most, with the
     finest resolution, and those that do not lie on it contribute their nearest pixels. One label of t is one instant;
     of images of one instant the first that has a value at a pixel counts. An item without one of the bands has gaps
-    there. Scales and offsets are not applied.
+    there. Scales and offsets are not applied. With the setting `openeo.load.group_by` at `day` all images of one day
+    (in UTC) make one label, the instant of the first. Gaps are what the no-data value, a mask or an alpha band says.
+
+    An API gets the box, the interval and conditions on properties, as far as CQL2 can say them, and is asked page by
+    page; what it sends is looked through again.
 
     Unknown bands raise LabelNotAvailable, what is no STAC FileContentInvalid, and what is missing FileNotFound.
 

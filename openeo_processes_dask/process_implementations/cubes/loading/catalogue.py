@@ -14,6 +14,7 @@ from typing import Any
 
 from openeo_processes_dask.exceptions import FileContentInvalid, FileNotFound
 
+from . import api
 from .layers import READERS, is_remote
 from .request import Request
 
@@ -42,7 +43,7 @@ class Catalogue:
 def read(url: str, request: Request) -> Catalogue:
     """The items of an Item, a Collection, a static Catalog, an ItemCollection or a Collection of a STAC API.
 
-    Only an API can leave out what is not requested. What lies above a document is not read.
+    Only an API can leave out what is not requested. What lies above a document is read for an API only.
 
     Raises
     ------
@@ -60,6 +61,9 @@ def read(url: str, request: Request) -> Catalogue:
         return Catalogue([_item(document, href)], ())
     if kind not in ("Catalog", "Collection"):
         raise FileContentInvalid(f"{href} is no STAC: its type is {kind!r}")
+    if kind == "Collection" and (root := _api(document, href)) is not None:
+        found = (one for page in api.pages(root, str(document.get("id")), request) for one in page)
+        return Catalogue([_item(one, root) for one in found], _order([document]))
     if pages := _links(document, href, "items"):
         first = f"{pages[0]}{'&' if '?' in pages[0] else '?'}{urllib.parse.urlencode(_query(request))}"
         return Catalogue(list(_pages(document_at(first), first)), _order([document]))
@@ -71,6 +75,17 @@ def local(href: str) -> str:
     if not href.startswith("file:"):
         return href
     return urllib.request.url2pathname(urllib.parse.urlparse(href).path)
+
+
+def _api(collection: Mapping[str, Any], href: str) -> str | None:
+    """The address of the API that a collection belongs to, if that can search; else its list of items must do."""
+    links = _links(collection, href, "root")
+    if not is_remote(href) or not links or not _links(collection, href, "items"):
+        return None
+    try:
+        return links[0] if api.is_root(document_at(links[0])) else None
+    except (FileNotFound, FileContentInvalid):
+        return None  # what lies above a collection is only a way to ask better
 
 
 def _walk(root: dict[str, Any], href: str) -> Catalogue:

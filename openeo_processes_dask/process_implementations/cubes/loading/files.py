@@ -50,7 +50,7 @@ def layers(paths: Sequence[Path], root: Path, request: Request) -> tuple[list[La
     bands = request.choose(known)
     wanted = {band.name for band in bands}
     made = [
-        Layer(name, moments[path], str(path), i + 1, found[path].grid, found[path].dtypes[i], found[path].nodata[i])
+        found[path].layer(name, moments[path], str(path), i)
         for path in kept
         if (moment := moments[path]) is None or request.keeps(moment)
         for i, name in enumerate(called[path])

@@ -17,6 +17,7 @@ import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj.exceptions import CRSError
+from rasterio.enums import MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from openeo_processes_dask import arguments
@@ -41,6 +42,7 @@ class Layer:
     dtype: np.dtype
     nodata: float | int | None
     item: str = ""
+    masked: bool = False  # whether the file tells gaps by a mask or an alpha band
 
     @property
     def called(self) -> str:
@@ -58,6 +60,12 @@ class Header:
     descriptions: tuple[str | None, ...]
     block: tuple[int, int]
     time: np.datetime64 | None
+    masked: tuple[bool, ...]
+
+    def layer(self, band: str, time: np.datetime64 | None, path: str, place: int) -> Layer:
+        """One band of the file, counted from zero."""
+        about = self.grid, self.dtypes[place], self.nodata[place]
+        return Layer(band, time, path, place + 1, *about, masked=self.masked[place])
 
 
 @contextlib.contextmanager
@@ -102,6 +110,7 @@ def header(path: str, called: str | None = None) -> Header:
             file.descriptions,
             file.block_shapes[0],
             _seen(file),
+            tuple(MaskFlags.per_dataset in flags or MaskFlags.alpha in flags for flags in file.mask_flag_enums),
         )
 
 

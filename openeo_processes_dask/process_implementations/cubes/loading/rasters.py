@@ -6,9 +6,10 @@ import itertools
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
@@ -19,7 +20,7 @@ from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
 from openeo_processes_dask import dimensions
-from openeo_processes_dask.exceptions import FileContentInvalid, OpenEOException
+from openeo_processes_dask.exceptions import FileContentInvalid, OpenEOException, ProcessParameterInvalid
 
 from . import chunking, coverage
 from .layers import Layer, is_remote, opened
@@ -62,15 +63,38 @@ def cube(
     layers = [layer for layer in layers if id(layer.grid) in reached]
     if not layers:
         raise request.nothing(source, "no image lies")
+    layers = _grouped(layers)
     times = sorted({layer.time for layer in layers if layer.time is not None})
     cells = _cells(layers, times, bands)
-    gaps = bool(polygons) or _uncovered(cells, max(len(times), 1) * len(bands), grid)
+    masked = any(layer.masked and layer.nodata is None for layer in layers)
+    gaps = bool(polygons) or masked or _uncovered(cells, max(len(times), 1) * len(bands), grid)
     dtype, nodata = chunking.shared({(layer.dtype, layer.nodata) for layer in layers}, gaps)
     row, column = coverage.offset(grid, layers[0].grid) or (0, 0)
     shape = (max(len(times), 1), len(bands), *grid.shape)
     sizes = chunking.chunks(shape, dtype.itemsize, (1, *block), (0, row, column))
     values = _lazy(cells, grid, sizes, dtype, nodata)
     return _labelled(values, times, bands, grid, polygons, nodata)
+
+
+def _grouped(layers: Sequence[Layer]) -> Sequence[Layer]:
+    """The layers as they are, or with the setting `openeo.load.group_by` at `day` all of one day as of its first.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If the setting is anything else.
+    """
+    by = dask.config.get("openeo.load.group_by", "instant")
+    if by not in ("instant", "day"):
+        raise ProcessParameterInvalid(f"the setting openeo.load.group_by is instant or day, not {by!r}")
+    if by == "instant":
+        return layers
+    first: dict[Any, Any] = {}
+    made = [layer for layer in layers if layer.time is None]
+    # the earliest comes first, whose values count
+    for moment, layer in sorted(((one.time, one) for one in layers if one.time is not None), key=lambda pair: pair[0]):
+        made.append(replace(layer, time=first.setdefault(moment.astype("datetime64[D]"), moment)))
+    return made
 
 
 def _cells(layers: Iterable[Layer], times: list[np.datetime64], bands: Sequence[Band]) -> dict[Any, list[Layer]]:
@@ -223,13 +247,17 @@ def _read_layer(
     top, left = int(rows.min()), int(columns.min())
     window = Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
     values = file.read(layer.index, window=window)
+    valid = file.read_masks(layer.index, window=window) if layer.masked else None
     if coverage.offset(grid, layer.grid) is None:
         values = values[rows - top, columns - left]
+        valid = None if valid is None else valid[rows - top, columns - left]
     own = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
-    if done is None and (own == nodata or (values.dtype.kind == "f" and (own is None or own != own))):
+    if valid is None and done is None and (own == nodata or (values.dtype.kind == "f" and (own is None or own != own))):
         cell[inside] = values  # gaps mean the same there
         return
     gaps = chunking.is_gap(values, own)
+    if valid is not None:
+        gaps = valid == 0 if gaps is None else gaps | (valid == 0)
     if gaps is not None and nodata is None and gaps.any():
         raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
     _paste(cell, inside, values, gaps, done)

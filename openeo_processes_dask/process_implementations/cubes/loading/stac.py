@@ -172,7 +172,8 @@ def _layer(part: Part, sample: Header, own: Header | None) -> Layer:
         nodata = storable(known.nodata[part.index - 1], dtype)
     grid = own.grid if own is not None else _grid(part)
     assert grid is not None  # without a grid in the catalogue the header was read
-    return Layer(part.band.name, part.time, part.href, part.index, grid, dtype, nodata, part.item.id)
+    masked = known.masked[part.index - 1]
+    return Layer(part.band.name, part.time, part.href, part.index, grid, dtype, nodata, part.item.id, masked)
 
 
 def _grid(part: Part) -> GeoBox | None:
