@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import requests
 from pystac_client import Client, ConformanceClasses
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
@@ -54,7 +53,7 @@ def pages(root: str, collection: str, request: Request) -> Iterator[list[dict[st
                 raise FileContentInvalid(f"{root} sends the same page again")
             seen.add(following)
             yield features
-    except (APIError, requests.RequestException) as error:
+    except APIError as error:
         raise FileNotFound(f"{root}: the server says {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FileContentInvalid(f"{root} is no STAC API: {error!r}") from error
