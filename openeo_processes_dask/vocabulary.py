@@ -330,6 +330,13 @@ METHODS = (
     "sum",
 )
 CORNERS = ("lower-left", "upper-left", "lower-right", "upper-right")
+BOUNDARIES = ("pad", "trim")
+WindowBoundary = Annotated[
+    str, Schema(_type("string", enum=list(BOUNDARIES)), "What becomes of windows that the cube does not fill.")
+]
+PixelWindow = Annotated[
+    Any, Schema(_array(_type("integer", minimum=1), minItems=2, maxItems=2), "Pixels along x and along y.")
+]
 DIMENSION_TYPES = ("bands", "geometry", "spatial", "temporal", "other")
 DimensionType = Annotated[str, Schema(_type("string", enum=list(DIMENSION_TYPES)), "The type of a dimension.")]
 Period = Annotated[str, Schema(_type("string", enum=list(PERIODS)), "The period of the calendar.")]

@@ -215,15 +215,18 @@ def _groups(found: geometries.Placed, meeting: Sequence[Block]) -> list[Group]:
     sizes = np.bincount(found.owners, np.minimum(pixels, math.prod(found.size)))
     zones = np.concatenate([block.zones for block in meeting])
     places = np.repeat(np.arange(len(meeting)), [len(block.zones) for block in meeting])
-    order = zones[np.sort(np.unique(zones, return_index=True)[1])]  # as they are first met
-    number = np.empty(len(sizes), np.int64)
-    number[order] = np.cumsum(sizes[order]) // most
-    groups = []
-    for own in np.unique(number[order]):
-        here = number[zones] == own
-        members = {meeting[at].place: zones[here & (places == at)] for at in np.unique(places[here])}
-        groups.append(Group(members, float(sizes[order][number[order] == own].sum()) / most))
-    return groups
+    met = zones[np.sort(np.unique(zones, return_index=True)[1])]  # as they are first met
+    number = np.zeros(len(sizes), np.int64)
+    number[met] = np.cumsum(sizes[met]) // most
+    shares = np.bincount(number[met], sizes[met]) / most
+    order = np.lexsort((places, number[zones]))
+    zones, places = zones[order], places[order]
+    own = number[zones]
+    first = np.flatnonzero(np.append(True, (own[1:] != own[:-1]) | (places[1:] != places[:-1])))
+    members: dict[int, dict[tuple[int, int], np.ndarray]] = {}
+    for some, at in zip(np.split(zones, first[1:]), first.tolist(), strict=True):
+        members.setdefault(int(own[at]), {})[meeting[places[at]].place] = some
+    return [Group(held, float(shares[group])) for group, held in members.items()]
 
 
 def _grouped(

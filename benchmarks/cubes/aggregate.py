@@ -10,6 +10,7 @@ import xarray as xr
 
 from openeo_processes_dask.process_implementations.cubes.aggregate import (
     aggregate_spatial,
+    aggregate_spatial_window,
     aggregate_temporal,
     aggregate_temporal_period,
 )
@@ -41,6 +42,20 @@ class AggregateSpatial(Suite):
             if inside.any():
                 out[..., number] = getattr(xr.DataArray(flat[..., inside]), reducer)("dim_2")
         return out
+
+
+class AggregateSpatialWindow(Suite):
+    """Windows that fill chunks, and those that chunks cut."""
+
+    measures = (aggregate_spatial_window,)
+    params = ([4, 5], ["mean", "median"])
+    param_names = ("side", "reducer")
+
+    def build(self, side: int, reducer: str) -> xr.DataArray:
+        return aggregate_spatial_window(self.cube, reducer, [side, side])
+
+    def expected(self, side: int, reducer: str) -> Any:
+        return getattr(self.cube.coarsen(y=side, x=side, boundary="pad"), reducer)()
 
 
 class AggregateTemporal(Suite):

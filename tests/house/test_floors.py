@@ -15,6 +15,7 @@ FLOORS = [
         "kernels",
         "dimensions",
         "arguments",
+        "coarsening",
         "geometries",
         "globe",
         "vectors",

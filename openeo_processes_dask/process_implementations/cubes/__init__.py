@@ -2,6 +2,7 @@
 
 from openeo_processes_dask.process_implementations.cubes.aggregate import (
     aggregate_spatial,
+    aggregate_spatial_window,
     aggregate_temporal,
     aggregate_temporal_period,
 )
@@ -64,6 +65,7 @@ from openeo_processes_dask.process_implementations.cubes.vector import (
 __all__ = [
     "add_dimension",
     "aggregate_spatial",
+    "aggregate_spatial_window",
     "aggregate_temporal",
     "aggregate_temporal_period",
     "anomaly",

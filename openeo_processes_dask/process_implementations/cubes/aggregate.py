@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import blocks, dimensions, vectors, zones
+from openeo_processes_dask import blocks, coarsening, dimensions, vectors, zones
 from openeo_processes_dask import geometries as outlined
 from openeo_processes_dask.arguments import instants, interval, plain
 from openeo_processes_dask.callbacks import trace
@@ -23,20 +23,26 @@ from openeo_processes_dask.exceptions import (
 )
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import periods
+from openeo_processes_dask.values import is_number
 from openeo_processes_dask.vocabulary import (
+    BOUNDARIES,
+    CORNERS,
     PERIODS,
     Anything,
+    Corner,
     Geometries,
     Intervals,
     LabelList,
     OptionalDimensionName,
     Period,
     PixelReducer,
+    PixelWindow,
     RasterCube,
     Reducer,
     Scaling,
     TemporalCube,
     VectorCube,
+    WindowBoundary,
 )
 
 _TIME_OF_DAY = re.compile(r"(\d{2}):(\d{2}):(\d{2})Z?")
@@ -78,6 +84,45 @@ def aggregate_spatial(
     if target_dimension is not None and target_dimension in (*cube.dims, features.dimension):
         raise TargetDimensionExists(f"the target dimension {target_dimension!r} is one of {tuple(cube.dims)}")
     return _of_zones(cube, features, trace(reducer, "data", context=context), target_dimension)
+
+
+@declare("cubes", "aggregate", scaling=Scaling.OVERLAP, experimental=True)
+def aggregate_spatial_window(
+    data: RasterCube,
+    reducer: PixelReducer,
+    size: PixelWindow,
+    boundary: WindowBoundary = "pad",
+    align: Corner = "upper-left",
+    context: Anything = None,
+) -> RasterCube:
+    """Make one value of the pixels of each window.
+
+    Windows of so many pixels along x and y lie side by side from one corner on. Where the cube ends inside a window,
+    that is filled up with no-data, or cut away. Labels of x and y are the centres of windows. Blocks hold whole
+    windows: a chunk that cuts one gives some rows or columns to its neighbour; else there is one task per block.
+    """
+    cube = dimensions.as_cube(data)
+    names = dimensions.require_spatial(cube)
+    across, down = _window(plain(size))
+    if boundary not in BOUNDARIES:
+        raise ProcessParameterInvalid(f"boundary must be one of {', '.join(BOUNDARIES)}, not {boundary!r}")
+    if align not in CORNERS:
+        raise ProcessParameterInvalid(f"align must be one of {', '.join(CORNERS)}, not {align!r}")
+    axes = []
+    for name, length, first in zip(names, (down, across), ("upper", "left"), strict=True):
+        from_end = (first in align) != _starts(cube, name, first)
+        rest = cube.sizes[name] % length
+        if rest and boundary == "trim":
+            cube = cube.isel({name: slice(rest, None) if from_end else slice(0, cube.sizes[name] - rest)})
+            rest = 0
+        lacking = length - rest if rest else 0
+        axes.append(coarsening.Axis(cube.get_axis_num(name), length, *((lacking, 0) if from_end else (0, lacking))))
+    centres = {name: _centres(cube, name, axis) for name, axis in zip(names, axes, strict=True) if name in cube.coords}
+    values, way = coarsening.reduced(trace(reducer, "data", context=context), cube, axes)
+    kept = {n: c for n, c in cube.coords.items() if not set(names) & set(c.dims)}
+    result = xr.DataArray(values, dims=cube.dims, coords=kept, attrs=cube.attrs).assign_coords(centres)
+    result.name, result.encoding = cube.name, cube.encoding
+    return blocks.like(result, values, way)
 
 
 @declare("cubes", "aggregate", scaling=Scaling.TREE)
@@ -159,6 +204,30 @@ def aggregated(
     """One value of each group of instants, under its name."""
     result = blocks.grouped(trace(reducer, "data", context=context), cube, dimension, groups, names)
     return dimensions.with_role(result, dimension, "temporal")
+
+
+def _window(size: Any) -> tuple[int, int]:
+    """Pixels along x and along y."""
+    listed = isinstance(size, (list, tuple)) and len(size) == 2
+    if not listed or not all(is_number(n) and n >= 1 and float(n).is_integer() for n in size):
+        raise ProcessParameterInvalid(f"size must be two whole numbers from 1, not {size!r}")
+    return int(size[0]), int(size[1])
+
+
+def _starts(cube: xr.DataArray, name: str, first: str) -> bool:
+    """Whether a spatial dimension starts with its upper or left end."""
+    labels = cube.coords[name].values if name in cube.coords else np.empty(0)
+    ascending = bool(labels[-1] >= labels[0]) if len(labels) > 1 else first == "left"
+    return ascending == (first == "left")
+
+
+def _centres(cube: xr.DataArray, name: str, axis: coarsening.Axis) -> Any:
+    """The centres of windows along a dimension, those that reach beyond its ends too."""
+    labels = np.asarray(cube.coords[name].values, np.float64)
+    step = (labels[-1] - labels[0]) / (len(labels) - 1) if len(labels) > 1 else 0.0
+    count = (len(labels) + axis.before + axis.behind) // axis.size
+    first = labels[0] - axis.before * step if len(labels) else 0.0
+    return name, first + (np.arange(count) * axis.size + (axis.size - 1) / 2) * step, cube.coords[name].attrs
 
 
 def _of_zones(
