@@ -505,6 +505,16 @@ WindowSizes = Annotated[
 WindowOverlaps = Annotated[
     Any, Schema([_NULL, _array(_CHUNK_SIZE)], "For each dimension how much is seen around a window; null for nothing.")
 ]
+_POLYGONS = _cube({**_GEOMETRY, "geometry_type": ["Polygon", "MultiPolygon"]})
+PolygonCube = Annotated[Any, Schema(_POLYGONS, "Polygons, as a vector cube.")]
+CubeProcess = Annotated[
+    Callback,
+    Schema(
+        _process({"data": _cube(_SPATIAL)}, {"schema": _cube(_SPATIAL)}),
+        "A process on a part of the cube, `data`, that returns one with the same dimensions.",
+        ("data",),
+    ),
+]
 _WINDOW = [_cube(_SPATIAL), _type("array", subtype="labeled-array")]
 WindowProcess = Annotated[
     Callback,

@@ -139,7 +139,7 @@ def _graph(plan: Plan, data: da.Array, found: geometries.Placed) -> da.Array:
         sources = {}
         for block in meeting:
             runs = (f"{name}-runs", *block.place) if shared else (_runs, block.shapes, block.window)
-            sources[block.place] = (runs, (data.name, *_in_order(index, block.place, plan.axes)))
+            sources[block.place] = (runs, (data.name, *in_order(index, block.place, plan.axes)))
         key = (name, *index, 0, 0) if plan.counting else (name, *index, 0)
         if plan.stages is None:
             parts = _grouped(layer, name, index, sources, groups, math.prod(size))
@@ -157,7 +157,7 @@ def blocks_under(found: geometries.Placed, heights: Sequence[int], widths: Seque
     rows, columns = (grid.ravel() for grid in np.indices((len(heights), len(widths))))
     frames = shapely.box(lefts[columns] - 0.5, tops[rows] - 0.5, lefts[columns + 1] - 0.5, tops[rows + 1] - 0.5)
     part, frame = shapely.STRtree(frames).query(found.parts, predicate="intersects")
-    order = np.lexsort((part, _curve(rows, columns)[frame]))
+    order = np.lexsort((part, curve(rows, columns)[frame]))
     part, frame = part[order], frame[order]
     outline = geometries.Outline(found)
     for some in np.split(np.arange(len(part)), np.flatnonzero(np.diff(frame)) + 1) if len(part) else ():
@@ -167,7 +167,7 @@ def blocks_under(found: geometries.Placed, heights: Sequence[int], widths: Seque
         yield Block((row, column), window, shapes, np.unique(found.owners[part[some]]))
 
 
-def _curve(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def curve(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Where blocks lie on a curve of the shape of a Z within a Z …, which seldom jumps far."""
     place = np.zeros(len(rows), np.int64)
     for bit in range(31):
@@ -175,7 +175,7 @@ def _curve(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return place
 
 
-def _in_order(index: Sequence[int], place: tuple[int, int], axes: tuple[int, int]) -> tuple[int, ...]:
+def in_order(index: Sequence[int], place: tuple[int, int], axes: tuple[int, int]) -> tuple[int, ...]:
     """The index of a block among all axes, from that of the others and the place along y and x."""
     rest = iter(index)
     at = dict(zip(axes, place, strict=True))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+import geopandas
 import numpy as np
+import shapely
 import xarray as xr
 from scipy import ndimage
 
@@ -13,6 +15,7 @@ from openeo_processes_dask.process_implementations.cubes.apply import (
     apply_dimension,
     apply_kernel,
     apply_neighborhood,
+    apply_polygon,
 )
 
 from ..suite import Suite
@@ -123,3 +126,41 @@ class ApplyNeighborhood(Suite):
 
 def _less_largest(data: xr.DataArray) -> xr.DataArray:
     return data - np.nanmax(data.values)
+
+
+class ApplyPolygon(Suite):
+    """Squares side by side, so many in a row and column: running totals over time in each."""
+
+    measures = (apply_polygon,)
+    params = ([2, 16],)
+    param_names = ("squares",)
+    process: ClassVar[dict[str, Any]] = {
+        "process_graph": {
+            "along": {
+                "process_id": "apply_dimension",
+                "arguments": {
+                    "data": DATA,
+                    "dimension": "t",
+                    "process": "cumsum",
+                },
+                "result": True,
+            }
+        }
+    }
+
+    def inputs(self, squares: int) -> None:
+        self.cube = self.input()
+        x, y = self.cube.x.values, self.cube.y.values
+        half, step = (x[1] - x[0]) / 2, (x[-1] - x[0]) / squares
+        corners = [(x[0] + i * step, y[0] - j * step) for i in range(squares) for j in range(squares)]
+        shapes = [shapely.box(left, top - step + half, left + step - half, top) for left, top in corners]
+        self.squares = geopandas.GeoSeries(shapes, crs=32632)
+
+    def build(self, squares: int) -> xr.DataArray:
+        return apply_polygon(self.cube, self.squares, self.process)
+
+    def expected(self, squares: int) -> Any:
+        x, y = np.meshgrid(self.cube.x.values, self.cube.y.values)
+        inside = shapely.intersects_xy(shapely.union_all(self.squares.to_numpy()), x, y)
+        totals = np.nancumsum(self.cube.values.astype(float), axis=0)
+        return np.where(inside & ~np.isnan(self.cube.values), totals, np.nan)

@@ -51,6 +51,19 @@ def truth_of(dtype: Any) -> np.dtype:
     return np.dtype(np.float32 if np.dtype(dtype).kind in "fO" else np.bool_)
 
 
+def holding(dtype: Any, value: Any) -> np.dtype:
+    """The type that holds the values of a type, and a value besides; None stands for NaN."""
+    dtype = np.dtype(dtype)
+    if value is None:
+        return float_of(dtype)
+    if dtype.kind in "iu" and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        limits = np.iinfo(dtype)
+        return dtype if limits.min <= value <= limits.max else np.result_type(dtype, np.min_scalar_type(value))
+    if dtype.kind == "f":
+        return dtype
+    return np.result_type(dtype, type(value))
+
+
 def as_float(block: Any, fill: Any = None, exact: bool = False) -> np.ndarray:
     """A block in floating point, with NaN where an integer equals the no-data value `fill`.
 

@@ -17,6 +17,7 @@ FLOORS = [
         "arguments",
         "coarsening",
         "geometries",
+        "segments",
         "globe",
         "vectors",
         "zones",

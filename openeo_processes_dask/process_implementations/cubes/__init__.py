@@ -11,6 +11,7 @@ from openeo_processes_dask.process_implementations.cubes.apply import (
     apply_dimension,
     apply_kernel,
     apply_neighborhood,
+    apply_polygon,
 )
 from openeo_processes_dask.process_implementations.cubes.climatology import anomaly, climatological_normal
 from openeo_processes_dask.process_implementations.cubes.curves import fit_curve, predict_curve
@@ -73,6 +74,7 @@ __all__ = [
     "apply_dimension",
     "apply_kernel",
     "apply_neighborhood",
+    "apply_polygon",
     "climatological_normal",
     "create_data_cube",
     "dimension_labels",

@@ -10,24 +10,29 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from openeo_processes_dask import blocks, dimensions, neighborhoods
+from openeo_processes_dask import blocks, dimensions, neighborhoods, segments, vectors
+from openeo_processes_dask import geometries as outlined
 from openeo_processes_dask import overlap as rims
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import DimensionExists, KernelDimensionsUneven, ProcessParameterInvalid
 from openeo_processes_dask.kernels import missing, windows
+from openeo_processes_dask.values import is_number
 from openeo_processes_dask.vocabulary import (
     BORDERS,
     Anything,
     ArrayProcess,
     Border,
     Cube,
+    CubeProcess,
     DimensionName,
     Kernel,
     OptionalDimensionName,
     PlainNumber,
+    PolygonCube,
     Process,
     RasterCube,
+    Replacement,
     Scaling,
     WindowOverlaps,
     WindowProcess,
@@ -140,6 +145,42 @@ def apply_neighborhood(
     if beyond and cube.dtype.kind in "biu" and dimensions.nodata(cube) is None:
         cube = cube.astype(missing.float_of(cube.dtype))  # there is no-data around it
     values, way = neighborhoods.apply(trace(process, "data", context=context), cube, along)
+    return blocks.like(cube, values, way)
+
+
+@declare("cubes", scaling=Scaling.SHUFFLE)
+def apply_polygon(
+    data: RasterCube,
+    geometries: PolygonCube,
+    process: CubeProcess,
+    mask_value: Replacement = None,
+    context: Anything = None,
+) -> RasterCube:
+    """Run a process on the part of the cube under each polygon.
+
+    The child process gets a cube of the smallest window of the grid around the pixels of a polygon, with all labels
+    of the other dimensions and the mask value, or no-data, in pixels outside the polygon. It must return one of the
+    same dimensions and labels, of which the pixels inside the polygon are taken. Pixels outside all polygons become
+    the mask value too. A pixel belongs to a polygon if its centre lies in it or on its edge.
+
+    Polygons that lie side by side run together in one task, as many as fill about one block in space with all labels
+    of the other dimensions; blocks give them only what they need. Other dimensions or labels than those of the segment
+    are refused, as by `apply_neighborhood`.
+
+    Raises
+    ------
+    GeometriesOverlap
+        If a pixel lies in several polygons.
+    """
+    cube = dimensions.as_cube(data)
+    dimensions.require_spatial(cube)
+    if mask_value is not None and not isinstance(mask_value, (bool, np.bool_)) and not is_number(mask_value):
+        raise ProcessParameterInvalid(f"mask_value must be a number, true, false or null, not {mask_value!r}")
+    features = vectors.read(geometries, kinds=vectors.POLYGONS)
+    if not cube.size:
+        return cube
+    inside = outlined.placed(features, cube)
+    values, way = segments.apply(trace(process, "data", context=context), cube, inside, mask_value)
     return blocks.like(cube, values, way)
 
 

@@ -41,7 +41,7 @@ def mask(data: RasterCube, mask: RasterCube, replacement: Scalar = None) -> Rast
                 f" {cube.sizes[dimension]} others in the data"
             )
     fill = dimensions.nodata(cube) if replacement is None else replacement
-    dtype = _type(cube.dtype, fill)
+    dtype = missing.holding(cube.dtype, fill)
     run = functools.partial(_replace, fill, dtype, dimensions.nodata(given))
     values = blocks.blockwise(run, dtype, cube.data, blocks.arranged(given, cube.dims))
     return cube.copy(data=values)
@@ -67,7 +67,7 @@ def replaced(cube: xr.DataArray, runs: Runs, replacement: Any = None, inside: bo
     """A cube with another value in the pixels outside, or inside, of what is covered; no-data stays."""
     gap = dimensions.nodata(cube)
     fill = gap if replacement is None else replacement
-    dtype = _type(cube.dtype, fill)
+    dtype = missing.holding(cube.dtype, fill)
     run = functools.partial(_replace_covered, fill, dtype, gap, inside)
     return cube.copy(data=blocks.blockwise(run, dtype, cube.data, geometries.burned(runs, cube)))
 
@@ -80,18 +80,6 @@ def _same_labels(cube: xr.DataArray, given: xr.DataArray, dimension: Any) -> boo
         step = abs(mine[1] - mine[0]) if mine.size > 1 else 1.0
         return bool(np.all(np.abs(mine - theirs) <= 1e-6 * step))
     return bool(np.array_equal(mine, theirs))
-
-
-def _type(dtype: np.dtype, fill: Any) -> np.dtype:
-    """The type that holds the data and what replaces them."""
-    if fill is None:
-        return missing.float_of(dtype)
-    if dtype.kind in "iu" and isinstance(fill, (int, np.integer)) and not isinstance(fill, bool):
-        limits = np.iinfo(dtype)
-        return dtype if limits.min <= fill <= limits.max else np.result_type(dtype, np.min_scalar_type(fill))
-    if dtype.kind == "f":
-        return dtype
-    return np.result_type(dtype, type(fill))
 
 
 def _replace(fill: Any, dtype: np.dtype, gap: Any, block: np.ndarray, masked: np.ndarray) -> np.ndarray:
