@@ -36,7 +36,8 @@ def array_apply(
 ) -> Values:
     """Apply a process to each element of an array.
 
-    On an array of numbers it runs once on each block. Labels stay.
+    On an array of numbers it runs once on each block; where it asks for index or label, the whole axis is brought into
+    one chunk before. Labels stay.
     """
     if isinstance(data, (list, tuple)) and not data:
         return []
