@@ -22,6 +22,7 @@ from tests.laziness import nothing_computed
 from tests.spec import decoding, official
 from tests.spec.test_vectors import (
     ARRAYS,
+    CASES,
     OPERANDS,
     RAGGED,
     Case,
@@ -134,3 +135,16 @@ def test_on_the_values_of_a_cube(case: Case, way: Callable[..., Any]) -> None:
 
 def tolerance(case: Case) -> float:
     return case.test.get("delta", decoding.ALMOST)
+
+
+def test_every_vector_is_counted_once() -> None:
+    """`python -m tests.spec.counts` prints the table."""
+    from tests.spec.counts import table
+
+    lines = table()
+    total = next(line.split() for line in lines if line.startswith("all "))
+    vectors, errata, run = (int(total[i]) for i in (1, 2, 5))
+    assert vectors == sum(map(len, official.vectors().values()))
+    places = [int(line.split()[0]) for line in lines[lines.index("") + 1 :]]
+    assert sum(places) == vectors - errata
+    assert run == len(CASES)

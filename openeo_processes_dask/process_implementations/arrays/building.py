@@ -1,7 +1,11 @@
 """Building arrays: of values, of other arrays, with and without labels.
 
-A labelled array is a one-dimensional DataArray whose labels may be numbers and texts side by side. Blocks of numbers
-are built along the axis that is said; labels of theirs are the cube's business.
+A labelled array is a one-dimensional DataArray of objects, along the dimension `labels`, whose labels are its
+coordinate: numbers and texts side by side. Each process keeps, extends, checks or drops them as its specification
+says, and returns a list where none are left. In a child process on a cube an array is a block, whose labels are those
+of the dimension, dates as texts. It has them as long as its elements stay where they are, through everything that
+computes value by value, `array_apply`, `array_interpolate_linear` and the running totals; an array that was made
+longer or shorter, or put in another order, has none any more.
 """
 
 from __future__ import annotations
