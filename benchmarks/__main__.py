@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from .scaling import arguments
+
 DESCRIPTION = """\
 Measure the processes of this package on dask.
 
@@ -56,7 +58,7 @@ def _do(asked: argparse.Namespace) -> int:
 
     try:
         where = target.address()
-        if where and asked.command != "graph":
+        if where and asked.command not in ("graph", "report"):
             target.reach(where)
         return _job(asked)
     except (target.TargetError, StoreError) as error:
@@ -68,6 +70,7 @@ def _job(asked: argparse.Namespace) -> int:
     from . import commands
     from .asv_runs import AsvError
     from .doctor import doctor
+    from .scaling import commands as scaling
 
     jobs: dict[str, Any] = {
         "run": lambda: commands.run(asked.bench, not asked.bench, asked.rounds),
@@ -76,6 +79,7 @@ def _job(asked: argparse.Namespace) -> int:
         "doctor": doctor,
         "compare": lambda: _compare(asked),
         "picture": lambda: commands.picture(asked.path),
+        **dict.fromkeys(arguments.COMMANDS, lambda: scaling.run(asked)),
     }
     try:
         return jobs[asked.command]()
@@ -129,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     _target_command(commands, "doctor", "what is connected, and whether a number measured there would be valid")
     picture = _target_command(commands, "picture", "a picture of what the workflows made of the real scene")
     picture.add_argument("path", nargs="?", type=Path, default=Path("results/ndvi.png"), help="default: %(default)s")
+    arguments.add(commands, _command)
     return parser
 
 

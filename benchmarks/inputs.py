@@ -6,7 +6,7 @@ import functools
 import operator
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dask
@@ -43,21 +43,22 @@ class Held:
     the first, so that each run gets them under new keys, which cost neither a copy nor a transfer.
     """
 
-    def __init__(self, client: distributed.Client):
+    def __init__(self, client: distributed.Client, workers: Sequence[str] = ()):
         self.client = client
+        self.workers = list(workers)  # on which they are held, and on no others; all if none are named
         self.cubes: dict[str, xr.DataArray] = {}
 
     def __call__(self, cube: xr.DataArray) -> xr.DataArray:
         own = f"input-{uuid.uuid4().hex}"
         if distributed.futures_of(cube):  # made of such blocks, and so a new one each time
-            return self._placed(self.client.persist(cube), own)
+            return self._placed(self._persisted(cube), own)
         # What has a name of its own is held to the end. A client that releases a key and asks for it again at the
         # same moment may find it cancelled, and the cluster's memory of a key may be on its way out: only what the
         # process that started this one promises to hold is taken from there.
         name = f"held-{salt()}-{cube.data.name}"
         if name not in self.cubes:
             shared = name in os.environ.get(HELD, "").split()
-            self.cubes[name] = self._adopted(cube, name) if shared else self._placed(self.client.persist(cube), name)
+            self.cubes[name] = self._adopted(cube, name) if shared else self._placed(self._persisted(cube), name)
         return self._placed(self.cubes[name], own)
 
     def _adopted(self, cube: xr.DataArray, name: str) -> xr.DataArray:
@@ -66,16 +67,23 @@ class Held:
         blocks: dict[Any, distributed.Future] = {key: distributed.Future(key, self.client) for key in keys}
         return cube.copy(data=da.Array(blocks, name, cube.data.chunks, meta=cube.data._meta))
 
+    def _persisted(self, cube: xr.DataArray) -> xr.DataArray:
+        pinned: dict[str, Any] = {"workers": self.workers, "allow_other_workers": False} if self.workers else {}
+        held: xr.DataArray = self.client.persist(cube, **pinned)
+        return held
+
     def _placed(self, cube: xr.DataArray, name: str) -> xr.DataArray:
         """The same blocks under other keys, in equal shares of neighbours on the workers."""
-        workers = sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+        workers = self.workers or sorted(self.client.scheduler_info(n_workers=-1)["workers"])
         futures = {future.key: future for future in distributed.futures_of(cube)}
         keys = list(dask.core.flatten(cube.data.__dask_keys__()))
         blocks: dict[Any, distributed.Future] = {}
         for number, worker in enumerate(workers):
             share = keys[number * len(keys) // len(workers) : (number + 1) * len(keys) // len(workers)]
             graph = {(name, *key[1:]): (dask.local.identity, futures[key]) for key in share}
-            placed = self.client.get(graph, list(graph), workers=[worker], allow_other_workers=True, sync=False)
+            placed = self.client.get(
+                graph, list(graph), workers=[worker], allow_other_workers=not self.workers, sync=False
+            )
             blocks.update(zip(graph, placed, strict=True))
         distributed.wait(list(blocks.values()), timeout=TIMEOUT)
         return cube.copy(data=da.Array(blocks, name, cube.data.chunks, meta=cube.data._meta))

@@ -8,7 +8,7 @@ A record has these fields; `record` fills those from `run` to `machine` by itsel
 | field | what |
 |---|---|
 | `schema` | version of this table, 1 |
-| `kind` | `suite` for a measured case of a suite; `sweep`, `calibration`, `comparison` of the tools so named |
+| `kind` | `suite` for a measured case; `sweep`, `calibration`, `projection`, `validation`, `comparison` of the tools |
 | `run` | the same for all records that one command made |
 | `time` | when, as ISO 8601 in UTC |
 | `code` | hash of the package's code here; a run on other code is refused |

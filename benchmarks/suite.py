@@ -194,7 +194,17 @@ class Suite(ABC):
         built = np.asarray(inputs.loaded(self.build(*params)))
         self.prepare = inputs.loaded
         self.inputs(*params)
-        wanted = np.asarray(self.expected(*params))
+        self.agree(built, np.asarray(self.expected(*params)))
+
+    @staticmethod
+    def agree(built: np.ndarray, wanted: np.ndarray) -> None:
+        """Compare two results, but for rounding.
+
+        Raises
+        ------
+        AssertionError
+            If they differ.
+        """
         largest = np.max(np.abs(wanted), where=np.isfinite(wanted), initial=0.0)
         np.testing.assert_allclose(built, wanted, rtol=1e-5, atol=1e-6 * float(largest), equal_nan=True)
 

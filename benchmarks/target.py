@@ -100,14 +100,15 @@ def connected() -> bool:
 
 
 @contextlib.contextmanager
-def session() -> Iterator[distributed.Client]:
+def session(threads_per_worker: int | None = None) -> Iterator[distributed.Client]:
     """A client of the target; processes that are started meanwhile use the same target.
 
-    Where DASK_SCHEDULER is not set this starts a cluster of processes, which is one for all of them.
+    Where DASK_SCHEDULER is not set this starts a cluster of processes, which is one for all of them; how many threads
+    its workers have is left to dask unless it is said.
     """
     with contextlib.ExitStack() as stack:
         name = label()
-        where = address() or stack.enter_context(cluster_of_processes())
+        where = address() or stack.enter_context(cluster_of_processes(threads_per_worker))
         stack.enter_context(environment({ADDRESS: where, LABEL: name}))
         stack.callback(close)
         client = connect()
@@ -187,12 +188,12 @@ def _cluster_of_threads() -> distributed.LocalCluster:
 
 
 @contextlib.contextmanager
-def cluster_of_processes() -> Iterator[str]:
+def cluster_of_processes(threads_per_worker: int | None = None) -> Iterator[str]:
     """The address of a cluster of worker processes on this machine, which is closed at the end."""
     _forget_address()
     # Workers that end while they speak to their scheduler say so at length; what matters of them a run notes itself.
-    silent = {"silence_logs": logging.CRITICAL}
-    with distributed.LocalCluster(processes=True, host="127.0.0.1", **silent, **QUIET) as cluster:
+    options = {"silence_logs": logging.CRITICAL, "threads_per_worker": threads_per_worker, **QUIET}
+    with distributed.LocalCluster(processes=True, host="127.0.0.1", **options) as cluster:
         yield cluster.scheduler_address
 
 

@@ -1,0 +1,1 @@
+"""How a suite scales: swept over threads, fitted, projected to other sizes, and drawn."""
