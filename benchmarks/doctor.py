@@ -34,7 +34,7 @@ def doctor() -> int:
 
 def say_where(client: distributed.Client) -> None:
     """One line on the target."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
+    workers = metrics.workers(client)
     threads = sum(worker["nthreads"] for worker in workers.values())
     memory = sum(worker["memory_limit"] for worker in workers.values())
     limit = f", {size(memory)} of memory" if memory else ""
@@ -43,7 +43,7 @@ def say_where(client: distributed.Client) -> None:
 
 def facts(client: distributed.Client) -> dict[str, Any]:
     """What a record says of the target: its label and what it consists of, and no address."""
-    workers = list(client.scheduler_info(n_workers=-1)["workers"].values())
+    workers = list(metrics.workers(client).values())
     return {
         "label": target.label(),
         "workers": len(workers),
@@ -106,7 +106,7 @@ def _one(values: list[str]) -> str:
 
 
 def _workers(client: distributed.Client) -> None:
-    info = client.scheduler_info(n_workers=-1)["workers"]
+    info = metrics.workers(client)
     rows = [
         (
             str(worker["name"]),
@@ -139,7 +139,7 @@ def problems(client: distributed.Client) -> Iterator[str]:
     for who, code in target.remote_code(client).items():
         if problem := target.difference(code, here):
             yield f"{who} {problem}"
-    for address, worker in client.scheduler_info(n_workers=-1)["workers"].items():
+    for address, worker in metrics.workers(client).items():
         if worker["metrics"]["cpu"] / worker["nthreads"] > BUSY:
             yield f"worker {address} is busy with something else: {worker['metrics']['cpu']:.0f} %"
     if others := other_clients(client):
@@ -148,7 +148,7 @@ def problems(client: distributed.Client) -> Iterator[str]:
 
 def _remarks(client: distributed.Client) -> Iterator[str]:
     """What some numbers lack."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = metrics.workers(client).values()
     if not metrics.workers_are_processes(client):
         yield "workers are threads of this process: their memory cannot be told apart"
     if not all(worker["nanny"] for worker in workers):

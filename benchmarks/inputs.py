@@ -15,6 +15,8 @@ import dask.local
 import distributed
 import xarray as xr
 
+from . import metrics
+
 SALT = "OPENEO_BENCHMARKS_SALT"
 HELD = "OPENEO_BENCHMARKS_HELD"  # names of what the process that started this one holds until this one has ended
 TIMEOUT = 120.0  # seconds
@@ -74,7 +76,7 @@ class Held:
 
     def _placed(self, cube: xr.DataArray, name: str) -> xr.DataArray:
         """The same blocks under other keys, in equal shares of neighbours on the workers."""
-        workers = self.workers or sorted(self.client.scheduler_info(n_workers=-1)["workers"])
+        workers = self.workers or sorted(metrics.workers(self.client))
         futures = {future.key: future for future in distributed.futures_of(cube)}
         keys = list(dask.core.flatten(cube.data.__dask_keys__()))
         blocks: dict[Any, distributed.Future] = {}

@@ -178,7 +178,7 @@ def _mend(client: distributed.Client, record: store.Record, number: int, of: int
     if client.status != "running":
         raise LostError(f"the connection to the scheduler was lost while {record['suite']} ran; {kept}")
     if metrics.still_busy(client):
-        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = metrics.workers(client).values()
         if not workers or not all(worker["nanny"] for worker in workers):
             raise LostError(f"{record['suite']} still keeps workers busy, and no nanny can start them again; {kept}")
         client.restart(timeout=GRACE)

@@ -273,6 +273,17 @@ def still_busy(client: distributed.Client) -> bool:
     return False
 
 
+def workers(client: distributed.Client) -> dict[str, dict[str, Any]]:
+    """What the scheduler knows of its workers, by address.
+
+    `Client.scheduler_info` keeps the answer where the client's own periodic question, which asks for no workers,
+    overwrites it: on a busy machine it now and then says that there are none.
+    """
+    assert client.scheduler is not None  # of a client that is connected
+    found: dict[str, dict[str, Any]] = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+    return found
+
+
 def workers_are_processes(client: distributed.Client) -> bool:
     """Whether workers are processes of their own, not threads of this one."""
-    return not any(address.startswith("inproc:") for address in client.scheduler_info(n_workers=-1)["workers"])
+    return not any(address.startswith("inproc:") for address in workers(client))

@@ -10,6 +10,8 @@ from typing import Any
 
 import distributed
 
+from .. import metrics
+
 ALL = "all"
 
 
@@ -94,8 +96,7 @@ def crew(client: distributed.Client) -> Crew:
 
 def alive(client: distributed.Client) -> dict[str, Any]:
     """What the scheduler knows of its workers, by address."""
-    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
-    return workers
+    return metrics.workers(client)
 
 
 def doubts(client: distributed.Client, found: Crew, counts: Sequence[int]) -> Iterator[tuple[str, str]]:

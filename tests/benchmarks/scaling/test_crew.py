@@ -17,7 +17,8 @@ def cluster(*workers):
         for port, (host, threads, memory) in enumerate(workers)
     }
     return SimpleNamespace(
-        scheduler_info=lambda n_workers: {"workers": info},
+        sync=lambda asked, **options: asked(**options),
+        scheduler=SimpleNamespace(identity=lambda n_workers: {"workers": info}),
         run=lambda function, workers: dict.fromkeys(workers, 4),
     )
 
