@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import store
+from ..scaling import comparisons
 from ..suite import suites
 from ..terminal import heading, number, progress, say, seconds, size, table
 from . import environments
@@ -38,9 +39,10 @@ def compare(peer: str | None, commits: Sequence[str], rows: str | None, bench: S
     own, other, null = _sides(peer, commits)
     heading(f"{own.name} and {other.name}: {len(cases)} cases, {rounds} rounds each, in turns")
     with closing(own, other, null), progress("compare") as step:
-        measured = []
+        measured, made = [], []
         for row in compared(own, other, null, cases, rounds, step):
-            store.append(_record(row, own, other))
+            made.append(_record(row, own, other))
+            store.append(made[-1])
             measured.append(row)
     least = smallest(measured)
     shown = [_cells(row, least) for row in measured]
@@ -51,7 +53,8 @@ def compare(peer: str | None, commits: Sequence[str], rows: str | None, bench: S
     remark = _remark(own, other, least, rounds)
     say("\n" + remark)
     path = _page(own, other, shown, remark)
-    say(f"page: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    for written in (path, comparisons.write(made, path.parent)):
+        say(f"page: {written.relative_to(Path.cwd()) if written.is_relative_to(Path.cwd()) else written}")
     return 1 if any(row.own.error or row.own.wrong for row in measured) else 0
 
 
