@@ -101,18 +101,27 @@ class Failing(Sound):
         raise ValueError("planted")
 
 
-class Hanging(Sound):
-    """Its blocks take longer than it is given."""
+class Slow(Sound):
+    """Its blocks take their time."""
 
-    timeout: ClassVar[float] = 1.0  # type: ignore[misc]
+    timeout: ClassVar[float] = 20.0  # type: ignore[misc]
+    seconds: ClassVar[float] = 1.0
 
     def build(self) -> Any:
+        seconds = self.seconds
+
         def slow(block: np.ndarray) -> np.ndarray:  # workers do not have this file: it travels as code
-            time.sleep(5 * bool(block.size))
+            time.sleep(seconds * bool(block.size))
             return block
 
         result = super().build()
         return result.copy(data=result.data.map_blocks(slow, dtype="float32"))
+
+
+class Hanging(Slow):
+    """They take longer than it is given."""
+
+    timeout, seconds = 1.0, 5.0
 
 
 def _blocks(cube: Any) -> list[Any]:

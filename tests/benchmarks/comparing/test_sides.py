@@ -1,0 +1,132 @@
+"""A made-up peer of the same interface, seen through the public parser: what it lacks or does wrong is said."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.comparing import command, comparison, environments
+from benchmarks.comparing.sides import Side, SideError, closing
+
+PEER = {
+    "__init__.py": "",
+    "specs/__init__.py": "mean = {'id': 'mean'}\nreduce_dimension = {'id': 'reduce_dimension'}\nndvi = {'id': 'ndvi'}\n"
+    "filter_bands = {'id': 'filter_bands'}\n",
+    "process_implementations/__init__.py": """
+import os
+import numpy as np
+
+def mean(data, ignore_nodata=True, axis=None, keepdims=False):
+    return np.nanmean(data.compute() if hasattr(data, "compute") else data, axis=axis, keepdims=keepdims)
+
+def reduce_dimension(data, reducer, dimension, context=None):
+    return data.reduce(reducer, dim=dimension, positional_parameters={"data": 0}, keep_attrs=True)
+
+def ndvi(data, nir="nir", red="red", target_band=None):
+    return data.isel(bands=0) * 0
+
+def filter_bands(data, bands=None, wavelengths=None):
+    os._exit(7)
+""",
+    "process_implementations/core.py": """
+import inspect
+from functools import wraps
+from openeo_pg_parser_networkx.pg_schema import ParameterReference
+from openeo_processes_dask import process_implementations
+
+def process(f):
+    @wraps(f)
+    def wrapper(*args, positional_parameters=None, named_parameters=None, **kwargs):
+        known = dict(named_parameters or {})
+        known.update({name: args[place] for name, place in (positional_parameters or {}).items()})
+        given = {k: known[v.from_parameter] if isinstance(v, ParameterReference) else v for k, v in kwargs.items()}
+        return f(**{k: v for k, v in given.items() if k in inspect.signature(f).parameters})
+    return wrapper
+
+standard_processes = [f for _, f in inspect.getmembers(process_implementations, inspect.isfunction)]
+""",
+}
+CASES = {
+    name: comparison.Case(name, params, "smallest", name)
+    for name, params in (
+        ("cubes.reduce.ReduceDimension", ("mean",)),
+        ("cubes.indices.Ndvi", ()),
+        ("cubes.mask.Mask", ()),
+        ("cubes.filter.FilterBands", ()),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, comparison.Row]]:
+    """What a comparison with the made-up peer gives."""
+    package = tmp_path_factory.mktemp("peer") / "openeo_processes_dask"
+    for name, text in PEER.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text)
+    own, null = environments.here(), environments.here()
+    peer = Side("made up", sys.executable, package)
+    with closing(own, peer, null):
+        found = comparison.compared(own, peer, null, list(CASES.values()), 3, lambda share, doing: None)
+        yield {row.case.suite: row for row in found}
+
+
+def test_both_sides_are_measured_and_this_code_against_itself(rows):
+    row = rows["cubes.reduce.ReduceDimension"]
+    assert row.own.right
+    assert row.other.right
+    assert len(row.own.rounds) == len(row.other.rounds) == len(row.null.rounds) == 3
+    ratio, null = row.ratio(), row.null_ratio()
+    assert ratio is not None
+    assert null is not None
+    assert 0 < ratio.low <= ratio.value <= ratio.high
+    assert comparison.smallest([row]) >= 1
+    assert row.own.median("tasks") == 8
+
+
+def test_computing_while_building_is_said(rows):
+    row = rows["cubes.reduce.ReduceDimension"]
+    assert row.own.median("eager_tasks") == 0
+    assert row.other.median("eager_tasks") > 0
+    assert "there: eager" in command._remarks(row)
+
+
+def test_another_result_is_said(rows):
+    row = rows["cubes.indices.Ndvi"]
+    assert row.own.right
+    assert not row.other.right
+    assert any(
+        remark.startswith("there: not what is expected (") and len(remark) < 200 for remark in command._remarks(row)
+    )
+
+
+def test_what_the_peer_lacks_is_said_and_has_no_ratio(rows):
+    row = rows["cubes.mask.Mask"]
+    assert row.ratio() is None
+    assert command._remarks(row) == ["there: Lacking: there is no process 'mask'"]
+
+
+def test_a_peer_whose_process_dies_is_said_and_the_next_case_is_measured(rows):
+    assert "its process ended with status 7" in str(rows["cubes.filter.FilterBands"].other.error)
+
+
+def test_a_side_that_takes_too_long_is_ended():
+    side = environments.here()
+    with closing(side), pytest.raises(SideError, match=r"took longer than 0 s"):
+        side.ask(0.01, job="check", suite="cubes.indices.Ndvi", params=[], size="smallest")
+    assert side.process is None
+
+
+def test_what_names_no_peer_and_no_commit_is_refused():
+    with pytest.raises(SideError, match="a package and its version"):
+        environments.peer("openeo-processes-dask")
+    with pytest.raises(SideError, match="no such commit"):
+        environments.commit("0" * 40)
+
+
+def test_requirements_that_cannot_be_had_are_left_out():
+    assert environments._without_extra("xvec (==0.2.0)", ' extra == "implementations"') == "xvec (==0.2.0)"
+    marker = " python_version < '3.12' and extra == 'implementations'"
+    assert environments._without_extra("numpy", marker) == "numpy ; python_version < '3.12'"
