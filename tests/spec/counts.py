@@ -62,7 +62,7 @@ def table() -> list[str]:
         if per[name]["vectors"]:
             lines.append(f"{name:28}" + "".join(f"{per[name][column]:10}" for column in columns))
     total = [sum(counts[column] for counts in per.values()) for column in columns]
-    lines.append(f"{'all':28}" + "".join(f"{count:10}" for count in total))
+    lines.append(f"{'in all':28}" + "".join(f"{count:10}" for count in total))
     return [*lines, "", *(f"{count:5}  {where}" for where, count in places.most_common())]
 
 
