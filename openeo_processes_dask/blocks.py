@@ -16,7 +16,7 @@ from dask.delayed import delayed
 
 from openeo_processes_dask import grouping, lazy, places, reducing, rows
 from openeo_processes_dask.declare import declared
-from openeo_processes_dask.dimensions import labels, nodata, role, with_role
+from openeo_processes_dask.dimensions import labels, nodata, role, with_indexes, with_role
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.passages import Passage, passage
@@ -186,7 +186,7 @@ def _cube(values: Any, dims: Sequence[Any], coordinates: Mapping[Any, Any], sour
     result = xr.DataArray(values, dims=dims, coords=coordinates, attrs=source.attrs)
     result.name = source.name  # said afterwards, for a cube without a name would be given that of its dask array
     result.encoding = source.encoding
-    return result
+    return with_indexes(result, source)
 
 
 # --- the layouts

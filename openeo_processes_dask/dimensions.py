@@ -80,6 +80,16 @@ def with_role(cube: xr.DataArray, dimension: str, new: str) -> xr.DataArray:
     return cube.assign_coords({dimension: coordinate})
 
 
+def with_indexes(cube: xr.DataArray, source: xr.DataArray) -> xr.DataArray:
+    """A cube whose geometries have the index that they have in the cube it was made of, and which knows their CRS."""
+    for name, index in source.xindexes.items():
+        if hasattr(index, "crs") and name in cube.xindexes and not hasattr(cube.xindexes[name], "crs"):
+            known = cube.coords[name]
+            if known.shape == source.coords[name].shape and (known.values == source.coords[name].values).all():
+                cube = cube.assign_coords(xr.Coordinates({name: known.variable}, indexes={name: index}))
+    return cube
+
+
 def require(cube: xr.DataArray, dimension: Any) -> str:
     """The name of a dimension that the cube has.
 
