@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ GDAL_TYPES = {"bool": "uint8", "float16": "float32"}  # what stands for the type
 GDAL_NAMES = {"near": "nearest", "cubicspline": "cubic_spline"}
 # half the width of each method's kernel, in source pixels; the others look at what lies under a target pixel
 RADIUS = {"near": 1, "bilinear": 1, "cubic": 2, "cubicspline": 2, "lanczos": 3}
+MIXING = frozenset({"bilinear", "cubic", "cubicspline", "lanczos"})  # these mix the nearest source pixel with others
+MOST_PLANES = 64  # warped together
 TOLERANCE = 1e-6  # of a pixel: GDAL else interpolates coordinates, differently in each block
 
 
@@ -44,23 +46,34 @@ class Warp:
 
 
 def warp(data: np.ndarray, source: Affine, target: Affine, shape: tuple[int, int], way: Warp) -> np.ndarray:
-    """Values (..., y, x) on another grid of a given shape; each plane has its own gaps."""
+    """Values (..., y, x) on another grid of a given shape; each plane has its own gaps.
+
+    Planes are warped together, so that where a pixel comes from is computed once for all of them.
+    """
     planes = data.reshape(-1, *data.shape[-2:])
     out = np.empty((len(planes), *shape), data.dtype)
-    for plane, result in zip(planes, out, strict=True):
-        _warp_plane(plane, result, source, target, way)
+    for start in range(0, len(planes), MOST_PLANES):
+        some, results = planes[start : start + MOST_PLANES], out[start : start + MOST_PLANES]
+        _warp_planes(some, results, source, target, way)
+        if way.method in MIXING and len(some) > 1:
+            # GDAL leaves out a pixel of one plane whose nearest is a gap, but among several planes fills it
+            nearest = np.empty_like(results)
+            _warp_planes(some, nearest, source, target, replace(way, method="near"))
+            gap = way.gap(results.dtype)
+            np.copyto(results, gap, where=np.isnan(nearest) if gap != gap else nearest == gap)
     return out.reshape(*data.shape[:-2], *shape)
 
 
-def _warp_plane(plane: np.ndarray, result: np.ndarray, source: Affine, target: Affine, way: Warp) -> None:
-    kept = plane.astype(GDAL_TYPES.get(plane.dtype.name, plane.dtype), copy=False)
+def _warp_planes(planes: np.ndarray, results: np.ndarray, source: Affine, target: Affine, way: Warp) -> None:
+    kept = planes.astype(GDAL_TYPES.get(planes.dtype.name, planes.dtype), copy=False)
     local = "EPSG:3857"  # a cube without CRS is warped in the plane it lies in
     gap = way.gap(kept.dtype)
     profile = {
         "driver": "GTiff",
-        "count": 1,
-        "height": plane.shape[0],
-        "width": plane.shape[1],
+        "interleave": "band",
+        "count": planes.shape[0],
+        "height": planes.shape[1],
+        "width": planes.shape[2],
         "dtype": kept.dtype,
         "crs": way.source_crs or local,
         "transform": source,
@@ -68,23 +81,24 @@ def _warp_plane(plane: np.ndarray, result: np.ndarray, source: Affine, target: A
     }
     with rasterio.Env(GDAL_NUM_THREADS=1), MemoryFile() as memory:
         with memory.open(**profile) as dataset:
-            dataset.write(kept, 1)
+            dataset.write(kept)
         with (
             memory.open() as dataset,
             WarpedVRT(
                 dataset,
                 crs=way.target_crs or way.source_crs or local,
                 transform=target,
-                height=result.shape[0],
-                width=result.shape[1],
+                height=results.shape[1],
+                width=results.shape[2],
                 resampling=Resampling[GDAL_NAMES.get(way.method, way.method)],
                 tolerance=TOLERANCE,
                 nodata=gap,
                 XSCALE=str(way.scale[0]),
                 YSCALE=str(way.scale[1]),
+                UNIFIED_SRC_NODATA="NO",
             ) as warped,
         ):
-            result[...] = warped.read(1)
+            results[...] = warped.read()
 
 
 def warp_parts(

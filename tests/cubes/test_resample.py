@@ -185,3 +185,12 @@ def test_a_resolution_is_one_or_two_sensible_numbers(resolution: object) -> None
 
 def test_a_resolution_may_be_a_number_of_numpy() -> None:
     assert cubes.resample_spatial(cases.cube(), np.int64(20)).identical(cubes.resample_spatial(cases.cube(), 20))
+
+
+@pytest.mark.parametrize("method", ["near", "bilinear", "cubic", "lanczos", "average", "mode"])
+def test_planes_that_are_warped_together_are_those_that_are_warped_alone(method: str) -> None:
+    cube = cases.cube(cases.values((3, 2, 20, 24), gaps=0.3))
+    together = cubes.resample_spatial(cube, 10, 32633, method)
+    alone = [cubes.resample_spatial(cube.isel(t=[i], bands=[j]), 10, 32633, method) for i in range(3) for j in range(2)]
+    for number, one in enumerate(alone):
+        np.testing.assert_array_equal(together.values[number // 2, number % 2], one.values[0, 0])
