@@ -154,3 +154,38 @@ def test_dimensions_without_labels_count_up_from_zero() -> None:
         result = cubes.merge_cubes(other, cube, "max")
         assert result.sizes["bands"] == 6
     assert cubes.ndvi(cube.assign_coords(bands=["a", "B08", "B04"]), "B08", "B04", "n").sizes["bands"] == 4
+
+
+@pytest.mark.parametrize("chunks", [None, cases.AWKWARD, {"t": 1, "y": 4}])
+def test_other_bands_without_time_are_put_beside_those_of_each_date(chunks: dict | None) -> None:
+    whole = cases.cube(cases.values(), chunks)
+    first, second = whole.isel(bands=[0, 1]), whole.isel(bands=[2], t=3, drop=True)
+    with nothing_computed():
+        merged, turned = cubes.merge_cubes(first, second), cubes.merge_cubes(second, first)
+    assert merged.dims == turned.dims == whole.dims
+    assert merged.bands.values.tolist() == ["B02", "B04", "B08"]
+    assert turned.bands.values.tolist() == ["B08", "B02", "B04"]
+    np.testing.assert_array_equal(merged.isel(bands=[0, 1]), first)
+    for date in range(whole.sizes["t"]):
+        np.testing.assert_array_equal(merged.isel(bands=2, t=date), second.isel(bands=0))
+    np.testing.assert_array_equal(turned.sel(bands=["B02", "B04", "B08"]), merged)
+    if chunks:
+        assert merged.chunks[0] == first.chunks[0]
+
+
+def test_bands_and_places_may_differ_where_time_is_missing() -> None:
+    whole = cases.cube(cases.values())
+    first, second = whole.isel(bands=[0], y=slice(0, 3)), whole.isel(bands=[1], y=slice(3, 6), t=0, drop=True)
+    merged = cubes.merge_cubes(first, second)
+    assert merged.shape == (7, 2, 6, 8)
+    np.testing.assert_array_equal(merged.values[:, 0, :3], first.values[:, 0])
+    np.testing.assert_array_equal(merged.values[4, 1, 3:], second.values[0])
+    assert np.isnan(merged.values[:, 0, 3:]).all()
+    assert np.isnan(merged.values[:, 1, :3]).all()
+
+
+def test_disjoint_bands_cost_no_more_than_their_slices() -> None:
+    cube = cases.cube(cases.values((8, 2, 8, 8)), {"t": 4, "y": 4, "x": 4})
+    other = cube.assign_coords(bands=["C01", "C02"]) + 1
+    merged = cubes.merge_cubes(cube, other)
+    assert cases.tasks(merged.data) <= 4 * (cube.data.npartitions + other.data.npartitions)

@@ -45,7 +45,8 @@ def merge_cubes(cube1: Cube, cube2: Cube, overlap_resolver: OverlapResolver = No
     if not differing:
         return blocks.combine(_needed(resolver, first.dims), first, second)
     first, second = _labelled(first, differing), _labelled(second, differing)
-    if len(differing) == 1 and set(first.dims) == set(second.dims):
+    if len(differing) == 1:
+        first, second = _spread(first, second), _spread(second, first)
         return _side_by_side(first, second.transpose(*first.dims), differing[0], resolver)
     return _padded(first, second, differing, resolver)
 
@@ -169,6 +170,27 @@ def _side_by_side(
     return dimensions.with_role(merged, dimension, dimensions.role(first, dimension))
 
 
+def _spread(cube: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
+    """A cube that has the dimensions of another too: its values are the same at each label of those that it lacks."""
+    lacked = [d for d in other.dims if d not in cube.dims]
+    if not lacked:
+        return cube
+    base = other if set(cube.dims) <= set(other.dims) else cube
+    dims = [*base.dims, *(d for d in lacked if d not in base.dims)]
+    values = blocks.arranged(cube, dims)
+    shape = tuple((cube if d in cube.dims else other).sizes[d] for d in dims)
+    if isinstance(cube.data, da.Array) or isinstance(other.data, da.Array):
+        sizes = {d: (n,) for one in (cube, other) for d, n in one.sizes.items()}
+        cut = {**sizes, **other.chunksizes, **cube.chunksizes}
+        spread = da.broadcast_to(da.asarray(values), shape, chunks=tuple(cut[d] for d in dims))
+    else:
+        spread = np.broadcast_to(values, shape)
+    coordinates = {n: c for n, c in other.coords.items() if set(c.dims) <= set(lacked) and n not in cube.coords}
+    made = xr.DataArray(spread, dims=dims, coords={**coordinates, **cube.coords}, attrs=cube.attrs)
+    made.name, made.encoding = cube.name, cube.encoding
+    return made
+
+
 def _gapped(cube: xr.DataArray) -> bool:
     return cube.dtype.kind == "f" or dimensions.nodata(cube) is not None
 
@@ -203,10 +225,8 @@ def _padded(
     overlap = all((inside1[d] & inside2[d]).any() for d in differing)
     extended1 = _extended(blocks.without_nodata(first), every)
     extended2 = _extended(blocks.without_nodata(second), every)
-    if overlap or set(first.dims) != set(second.dims):
-        both = blocks.combine(_needed(resolver, first.dims), extended1, extended2)
-    else:
-        both = extended1
+    extended1, extended2 = _spread(extended1, extended2), _spread(extended2, extended1)
+    both = blocks.combine(_needed(resolver, first.dims), extended1, extended2) if overlap else extended1
     dims = both.dims
     of1, of2 = _inside(inside1, dims), _inside(inside2, dims)
     values = _where(
