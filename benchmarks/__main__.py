@@ -58,7 +58,7 @@ def _do(asked: argparse.Namespace) -> int:
 
     try:
         where = target.address()
-        if where and asked.command not in ("graph", "report"):
+        if where and asked.command not in ("graph", "kernels", "report"):
             target.reach(where)
         return _job(asked)
     except (target.TargetError, StoreError) as error:
@@ -76,6 +76,7 @@ def _job(asked: argparse.Namespace) -> int:
         "run": lambda: commands.run(asked.bench, not asked.bench, asked.rounds),
         "workflows": commands.workflows,
         "graph": lambda: commands.graph(asked.names, asked.check, asked.update),
+        "kernels": lambda: _kernels(asked),
         "doctor": doctor,
         "compare": lambda: _compare(asked),
         "picture": lambda: commands.picture(asked.path),
@@ -86,6 +87,12 @@ def _job(asked: argparse.Namespace) -> int:
     except AsvError as error:
         print(f"AsvError: {error}", file=sys.stderr)
         return 2
+
+
+def _kernels(asked: argparse.Namespace) -> int:
+    from . import kernels
+
+    return kernels.show(asked.names, asked.size == "smallest")
 
 
 def _compare(asked: argparse.Namespace) -> int:
@@ -124,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     either.add_argument(
         "--update", action="store_true", help="write benchmarks/budgets.toml anew, and say what changes"
     )
+    kernels = _command(commands, "kernels", "processes on values beside numpy expressions on one block, no cluster")
+    kernels.add_argument("names", nargs="*", help="parts of the names of processes; all if none is given")
     compare = _command(commands, "compare", "this code and a peer, or two commits, side by side on the same suites")
     compare.add_argument("commits", nargs="*", metavar="COMMIT", help="two commits, the older one first")
     compare.add_argument("--peer", metavar="NAME==VERSION", help="a package of the same interface, which is installed")

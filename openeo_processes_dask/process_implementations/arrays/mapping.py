@@ -180,11 +180,25 @@ def _interpolated(elements: Sequence[Any], positions: Sequence[float] | None) ->
     for element in elements:
         if not (element is None or values.is_number(element)):
             raise ProcessParameterInvalid(f"array_interpolate_linear: data cannot hold {shown(element)}")
-    block = np.array([math.nan if element is None else float(element) for element in elements], np.float64)
-    filled = interpolation.linear(block, 0, positions).tolist()
+    numbers = [math.nan if element is None else lazy.plain(element) for element in elements]
+    filled = _filled(numbers, range(len(numbers)) if positions is None else positions)
     return [
         new if (old is None or old != old) and new == new else old for old, new in zip(elements, filled, strict=True)
     ]
+
+
+def _filled(numbers: list[Any], at: Sequence[float]) -> list[Any]:
+    """A list of numbers as `interpolation.linear` fills it, without the cost of an array."""
+    filled, before = list(numbers), None
+    for after, value in enumerate(numbers):
+        if value != value:
+            continue
+        if before is not None:
+            for gap in range(before + 1, after):
+                share = (at[gap] - at[before]) / (at[after] - at[before])
+                filled[gap] = (1 - share) * numbers[before] + share * value
+        before = after
+    return filled
 
 
 def _array(process: str, data: Any) -> Any:

@@ -153,7 +153,7 @@ def sd(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None, ke
 
     It is divided by the number of values less one, so a single value has none: NaN.
     """
-    return values.reduced(statistics.SD, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.SD, data, ignore_nodata, axis, keepdims, scalar=_sd)
 
 
 @declare("math", "reducer", scaling=Scaling.TREE)
@@ -172,7 +172,19 @@ def variance(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = No
     It is divided by the number of values less one, so a single value has none: NaN. Chunks are combined by their
     means and squared differences, which is as precise as one pass over all values.
     """
-    return values.reduced(statistics.VARIANCE, data, ignore_nodata, axis, keepdims)
+    return values.reduced(statistics.VARIANCE, data, ignore_nodata, axis, keepdims, scalar=_variance)
+
+
+def _variance(data: list[Any]) -> float:
+    if len(data) < 2:
+        return math.nan
+    centre = sum(data) / len(data)
+    apart = [float(value - centre) for value in data]
+    return sum(difference * difference for difference in apart) / (len(data) - 1)
+
+
+def _sd(data: list[Any]) -> float:
+    return math.sqrt(_variance(data))
 
 
 _ANY_KIND = "biufmMUSO"

@@ -1,0 +1,42 @@
+"""Processes on values stand beside bare numpy expressions that say the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import kernels
+from benchmarks.__main__ import main
+from openeo_processes_dask.declare import DECLARED
+from openeo_processes_dask.vocabulary import Scaling
+
+OTHER_GAPS = {"and", "or", "not", "xor", "cummax", "cummin", "order", "sort"}  # numpy takes NaN for a value
+
+
+@pytest.mark.parametrize("name", sorted(kernels.expressions()))
+def test_the_expression_is_that_of_the_process(name: str) -> None:
+    block = kernels.block_of(24 * 40 * 4)
+    block = np.nan_to_num(block, nan=0.5) if name in OTHER_GAPS else block
+    block[:, 0] = 0.5  # numpy warns of rows without values
+    with np.errstate(all="ignore"):
+        found, expected = np.asarray(kernels.ours(name)(block)), np.asarray(kernels.expressions()[name](block))
+    gap = np.isnan(found) if found.dtype.kind == "f" else np.zeros(found.shape, bool)
+    if name in ("extrema", "quantiles"):
+        found, gap = np.moveaxis(found, -1, 0), np.moveaxis(gap, -1, 0)
+    expected = expected.reshape(found.shape)
+    np.testing.assert_allclose(found[~gap.reshape(found.shape)], expected[~gap.reshape(found.shape)], rtol=2e-5)
+    assert not gap.all()
+
+
+def test_reducers_and_elementwise_processes_of_numbers_are_there() -> None:
+    elementwise = {i for i, p in DECLARED.items() if p.scaling is Scaling.BLOCKWISE and "math" in str(p.categories)}
+    assert len(set(kernels.expressions()) & elementwise) > 20
+
+
+def test_a_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kernels", "--size", "smallest", "mean", "gt"]) == 0
+    printed = capsys.readouterr().out
+    assert "mean" in printed
+    assert "gte" in printed
+    assert "median" not in printed
+    assert main(["kernels", "--size", "smallest", "nothing like it"]) == 2
