@@ -24,6 +24,7 @@ from .subjects import CHUNK, PER_THREAD, Drawn, Subject, growth
 ROUNDS = 3  # at least
 PROBES = 2  # runs of the smallest number of threads before everything else, and after it
 DRIFT = 0.2  # relative difference of their best times from which a sweep is rejected
+DOUBTFUL, HOPELESS = 1.5, 3.0  # factors between the rounds of a point from which it is doubted, and rejected
 TIMEOUT = 300.0  # seconds of a single run
 POLL = 1.0  # seconds between looks at whether the workers still live
 COPIES = 3  # of its inputs that a suite may hold at a time: they, what comes between, and the result
@@ -282,6 +283,10 @@ def judged(curve: Curve) -> Iterator[tuple[str, str]]:
         yield "drift", f"{REJECTED}the smallest number of threads took {drift:+.0%} at the end against the beginning"
     if curve.error is None and drift is None:
         yield "drift", "whether the machine drifted is not known: it was not measured both first and last"
+    for threads, times in curve.of("compute_seconds").items():
+        if (factor := max(times) / min(times)) > DOUBTFUL:
+            word = REJECTED if factor > HOPELESS else ""
+            yield f"spread-{threads}", f"{word}rounds on {threads} threads differ by a factor of {factor:.2g}"
     few = [point for point in curve.points if point.chunks < PER_THREAD * point.threads]
     if few:
         yield "chunks", f"{few[0].chunks} chunks for {few[0].threads} threads are fewer than {PER_THREAD} for each"

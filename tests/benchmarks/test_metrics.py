@@ -159,6 +159,12 @@ def test_processes_of_one_run_share_what_they_have_measured(tmp_path, monkeypatc
     assert metrics.once("another", lambda: {"tasks": 2}) == {"tasks": 2}
 
 
+def test_all_workers_are_known_whatever_the_client_last_asked_for(external):
+    external.wait_for_workers(2, timeout=60)
+    external.sync(external._update_scheduler_info, n_workers=0)  # what it does by itself every few seconds
+    assert len(metrics.workers(external)) == 2
+
+
 # --- results
 
 

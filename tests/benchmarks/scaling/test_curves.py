@@ -52,6 +52,14 @@ def test_a_sweep_without_both_probes_does_not_know_its_drift():
     assert "not known" in dict(judged(curve(STRONG, probes=None)))["drift"]
 
 
+@pytest.mark.parametrize(
+    ("slowest", "said"), [(2.5, None), (3.6, "rounds on 4 threads"), (9.0, "rejected: rounds on 4")]
+)
+def test_rounds_that_differ_much_are_doubtful(slowest, said):
+    found = dict(judged(curve({**STRONG, 4: [2.0, 2.1, slowest]}))).get("spread-4")
+    assert found is None if said is None else found.startswith(said)
+
+
 def test_few_chunks_are_doubtful():
     made = curve({1: [1.0]}, probes=(1.0, 1.0))
     made.points = [type(point)(**{**vars(point), "chunks": 3}) for point in made.points]
