@@ -66,7 +66,9 @@ def test_fixed_work_on_more_workers(curves: Runs) -> None:
     assert len(curves) == ROUNDS * len(WORKERS) * (1 + len(PROCESSES))
     for run in curves:
         assert run["right"]
-        assert run["hosts"] == run["workers"], run  # exactly those that were asked for, and all of them
+        assert run["hosts"] <= run["workers"], run  # none but those that were asked for
+    for count in WORKERS:  # and all of them; a process may leave fewer blocks than there are workers
+        assert max(run["hosts"] for run in curves if (run["work"], run["workers"]) == ("burn", count)) == count
     for work in ("burn", *PROCESSES):
         seconds = [best(curves, work, count)["seconds"] for count in WORKERS]
         speed_up = [f"{seconds[0] / value:.1f}" for value in seconds]
@@ -90,6 +92,11 @@ def test_what_moves_is_what_each_process_promises(curves: Runs) -> None:
     assert moved["ndvi"] < 0.3  # blocks stay, unless a worker that has nothing to do takes one
     assert moved["mean over time"] < moved["median over time"]  # partial results, against values
     assert moved["median over time"] > 0.3
+
+
+def shortest(run: dict[str, Any]) -> float:
+    """The seconds that bytes need to reach the workers: an average share, beyond what passes before the limit."""
+    return max(run["moved"] / run["workers"] - BURST, 0) * 8 / SLOW
 
 
 @pytest.fixture
@@ -137,12 +144,12 @@ def test_a_slow_network_slows_what_moves_data(backend: Backend, curves: Runs) ->
         slow = measure(backend, "--workers", "8", "--work", *PROCESSES)
     for work in PROCESSES:
         fast, throttled = best(curves, work, 8), best(slow, work, 8)
-        floor = max(throttled["most received"] - BURST, 0) * 8 / SLOW
+        floor = shortest(throttled)
         report.append(
             f"throttled: {work}: {fast['seconds']:.2f} s, at {SLOW / 1e6:.0f} Mbit/s {throttled['seconds']:.2f} s,"
-            f" of which {floor:.2f} s for what one worker receives"
+            f" of which {floor:.2f} s for what each receives"
         )
     for run in slow:
         assert run["right"]
-        assert run["seconds"] > 0.8 * max(run["most received"] - BURST, 0) * 8 / SLOW  # bytes cannot pass faster
+        assert run["seconds"] > 0.9 * shortest(run)
     assert best(slow, "median over time", 8)["seconds"] > best(curves, "median over time", 8)["seconds"]
