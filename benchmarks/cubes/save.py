@@ -22,7 +22,17 @@ from openeo_processes_dask.process_implementations.cubes.save import (
 from ..suite import Size, Suite
 
 
-class SaveResult(Suite):
+class _Writing(Suite):
+    """A suite with a folder of its own, which is gone when it ends or begins anew."""
+
+    folder: Path
+
+    def forget(self) -> None:
+        if hasattr(self, "folder"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SaveResult(_Writing):
     """Writing computes: what is timed is the whole way from the workers' memory to complete files."""
 
     measures = (save_result,)
@@ -34,6 +44,7 @@ class SaveResult(Suite):
     }
 
     def inputs(self, format: str) -> None:
+        self.forget()
         self.cube = self.input()
         self.folder = Path(tempfile.mkdtemp(prefix="openeo-benchmarks-"))
 
@@ -41,7 +52,7 @@ class SaveResult(Suite):
         return save_result(self.cube, format, {"path": str(self.folder / "result"), "overwrite": True})
 
     def teardown(self, format: str) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.forget()
 
     def check(self, format: str) -> None:
         """Read back what was saved."""
@@ -56,12 +67,13 @@ class SaveResult(Suite):
             self.teardown(format)
 
 
-class _Exported(Suite):
+class _Exported(_Writing):
     """A result of two dates that was saved, to be copied somewhere else."""
 
     sizes = SaveResult.sizes
 
     def inputs(self) -> None:
+        self.forget()
         self.cube = self.input()
         self.folder = Path(tempfile.mkdtemp(prefix="openeo-benchmarks-"))
         for name in ("results", "target/there"):
@@ -70,7 +82,7 @@ class _Exported(Suite):
         self.numbers = itertools.count()
 
     def teardown(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.forget()
 
     def check(self) -> None:
         """Read back what was copied."""
@@ -88,7 +100,8 @@ class ExportWorkspace(_Exported):
     measures = (export_workspace,)
 
     def build(self) -> Any:
-        with dask.config.set({"openeo.workspaces": str(self.folder / "target")}):
+        roots = {"openeo.workspaces": str(self.folder / "target"), "openeo.results": str(self.folder / "results")}
+        with dask.config.set(roots):
             return export_workspace(self.saved, "there", f"a{next(self.numbers)}")
 
 
