@@ -75,7 +75,7 @@ def _job(asked: argparse.Namespace) -> int:
     jobs: dict[str, Any] = {
         "run": lambda: commands.run(asked.bench, not asked.bench, asked.rounds),
         "workflows": commands.workflows,
-        "graph": lambda: commands.graph(asked.names, asked.check, asked.update),
+        "graph": lambda: _graph(asked),
         "kernels": lambda: _kernels(asked),
         "doctor": doctor,
         "compare": lambda: _compare(asked),
@@ -93,6 +93,14 @@ def _kernels(asked: argparse.Namespace) -> int:
     from . import kernels
 
     return kernels.show(asked.names, asked.size == "smallest")
+
+
+def _graph(asked: argparse.Namespace) -> int:
+    from . import commands, large
+
+    if asked.bytes:
+        return large.large(asked.bytes, asked.names)
+    return commands.graph(asked.names, asked.check, asked.update)
 
 
 def _compare(asked: argparse.Namespace) -> int:
@@ -130,6 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     either.add_argument("--check", action="store_true", help="say what differs from benchmarks/budgets.toml; then fail")
     either.add_argument(
         "--update", action="store_true", help="write benchmarks/budgets.toml anew, and say what changes"
+    )
+    either.add_argument(
+        "--bytes", metavar="4TiB", help="build on a cube of this size instead; how long each takes, in how much memory"
     )
     kernels = _command(commands, "kernels", "processes on values beside numpy expressions on one block, no cluster")
     kernels.add_argument("names", nargs="*", help="parts of the names of processes; all if none is given")
