@@ -300,14 +300,22 @@ def _predicted(
     run = functools.partial(_curve, expression, axis)
     if isinstance(cube.data, da.Array):
         along = lazy.together(cube.data, axis)
-        most = max(LARGEST_GROWTH * cube.sizes[source], 1)
+        most = max(LARGEST_GROWTH * cube.sizes[source] * cube.dtype.itemsize // 8, 1)
         x = da.from_array(times, chunks=(tuple(pieces) or most,), name=False)
         around = tuple(range(cube.ndim))
         out = tuple(cube.ndim if i == axis else i for i in around)
         made = da.blockwise(
-            run, out, along, around, x, (cube.ndim,), concatenate=True, dtype=np.float64,
+            run,
+            out,
+            along,
+            around,
+            x,
+            (cube.ndim,),
+            concatenate=True,
+            align_arrays=False,  # nothing is cut anew, so there is nothing to warn of
+            dtype=np.float64,
             meta=np.empty((0,) * cube.ndim),
-        )  # fmt: skip
+        )
     else:
         made = run(cube.data, times)
     kept = {n: c for n, c in cube.coords.items() if source not in c.dims}
