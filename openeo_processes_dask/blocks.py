@@ -215,17 +215,17 @@ def _shared(run: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]
     if not large:
         return run, {}
     on_shared = _on_shared_placed if isinstance(run, places.Placed) else _on_shared
-    return on_shared, {"run": delayed(run, pure=True, traverse=False)}
+    return on_shared, {"program": delayed(run, pure=True, traverse=False)}
 
 
-def _on_shared(*blocks: np.ndarray, run: Callable[..., Any]) -> Any:
-    return run(*blocks)
+def _on_shared(*blocks: np.ndarray, program: Callable[..., Any]) -> Any:
+    return program(*blocks)
 
 
 def _on_shared_placed(
-    *blocks: np.ndarray, run: Callable[..., Any], block_id: tuple[int, ...] | None = None
+    *blocks: np.ndarray, program: Callable[..., Any], block_id: tuple[int, ...] | None = None
 ) -> np.ndarray:
-    return run(*blocks, block_id=block_id)
+    return program(*blocks, block_id=block_id)
 
 
 def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, dtype: np.dtype) -> Any:
