@@ -90,7 +90,7 @@ def test_ten_times_the_memory_is_saved(where: str, format: str, results: Path, r
     size, grown = map(int, run.stdout.split())
     assert size >= TIMES * LIMIT
     assert grown < LIMIT, f"the client grew by {grown / 2**20:.0f} MB"
-    saved = sorted(results.iterdir())
+    saved = sorted(path for path in results.iterdir() if not path.name.endswith(".stac.json"))
     if format == "Zarr":
         last = zarr.open_group(saved[0], mode="r")["B02"][-1, ::500, ::500]
     else:
