@@ -10,6 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -207,7 +208,9 @@ def reach(where: str) -> None:
     """
     # A Client that fails to connect needs ten more seconds to close itself, so a bare connection comes first.
     try:
-        identity = asyncio.run(asyncio.wait_for(_identity(where), PATIENCE + 1))
+        # In a thread, since a notebook has an event loop of its own running in this one.
+        with ThreadPoolExecutor(1) as elsewhere:
+            identity = elsewhere.submit(asyncio.run, asyncio.wait_for(_identity(where), PATIENCE + 1)).result()
     except (*GIBBERISH, OSError, ValueError) as error:
         reason = "what answers there is something else" if isinstance(error, GIBBERISH) else str(error)
         reason = reason or f"no word in {PATIENCE:.0f} s"

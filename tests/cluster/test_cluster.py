@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.backend import COMPOSE, Backend, report, timed
+from tests.cluster.backend import COMPOSE, INSIDE, Backend, report, timed
 from tests.cluster.workflows import WORKFLOWS, running, same
 
 EDITED = "openeo_processes_dask/kernels/arithmetic.py"
@@ -75,3 +75,14 @@ def test_a_third_of_all_suites_gives_what_it_gives_embedded(backend: Backend) ->
     assert len(remote) > 40
     assert {case for case in remote if remote[case] != here[case]} == set()
     report.append(f"suites: {len(remote)} results equal")
+
+
+@pytest.mark.parametrize("notebook", ["1_first_steps", "2_ndvi_composite", "3_scaling"])
+def test_a_notebook_runs_on_the_compose_cluster(backend: Backend, notebook: str) -> None:
+    before = int(backend.python("ask", "finished"))
+    output = backend.checkout / "results" / f"{notebook}.ipynb"
+    output.parent.mkdir(exist_ok=True)
+    command = ("jupyter", "execute", "--timeout=240", f"--output={INSIDE}/results/{output.name}")
+    backend.execute(*command, f"examples/{notebook}.ipynb")
+    assert "target: compose" in output.read_text()
+    assert int(backend.python("ask", "finished")) > before + 10

@@ -90,8 +90,8 @@ def test_what_moves_is_what_each_process_promises(curves: Runs) -> None:
     moved = {work: best(curves, work, 8)["moved"] / best(curves, work, 8)["cube"] for work in PROCESSES}
     report.append(f"moved on 8 workers, of the cube: {', '.join(f'{w} {share:.1%}' for w, share in moved.items())}")
     assert moved["ndvi"] < 0.3  # blocks stay, unless a worker that has nothing to do takes one
-    assert moved["mean over time"] < moved["median over time"]  # partial results, against values
-    assert moved["median over time"] > 0.3
+    for work in ("mean over time", "median over time"):  # so few blocks meet in one task, and most must travel for it
+        assert 0.3 < moved[work] < 1
 
 
 def shortest(run: dict[str, Any]) -> float:
