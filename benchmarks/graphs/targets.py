@@ -17,7 +17,7 @@ from openeo_processes_dask.process_implementations.cubes.merge import merge_cube
 from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension, reduce_spatial
 from openeo_processes_dask.process_implementations.cubes.resample import resample_spatial
 
-from ..cubes.curves import FitCurve
+from ..cubes import curves
 from ..suite import Size, Suite
 
 LARGE = Size((24, 4, 1024, 1024), (6, 4, 512, 512))  # 403 MB in 16 chunks
@@ -254,7 +254,7 @@ class AggregateSixtyFourPolygons(AggregateSixteenPolygons):
     row, number_of_polygons = "aggregate_spatial, 64 polygons, mean", 64
 
 
-class FitHarmonics(FitCurve):
+class FitHarmonics(curves.FitCurve):
     row, wanted = "fit_curve (harmonics), 2304 pixels × 24 dates", 20
     sizes: ClassVar[dict[str, Size]] = {**Suite.sizes, "targets": Size((24, 1, 48, 48), (24, 1, 24, 24))}
 
