@@ -49,7 +49,7 @@ def soak(backend: Backend, seconds: float, chance: random.Random) -> int:
             fault(backend, chance)
             end = run.end()
         if "result" in end:
-            assert "1 equal" in same(run), end
+            assert "2 equal" in same(run), end
         else:
             assert fault is restart_the_scheduler, (end, run.other[-20:])  # a lost worker is made up for
             assert run.left() == [], run.left()

@@ -63,7 +63,7 @@ def test_a_workflow_gives_what_it_gives_embedded(backend: Backend, workflow: str
     with running(backend, workflow, "suites") as workflow_:
         end = workflow_.end()
     assert "result" in end, (end, workflow_.other[-20:])
-    assert "1 equal" in same(workflow_, "suites")
+    assert "2 equal" in same(workflow_, "suites")
     report.append(f"workflow {workflow}: {end['seconds']:.1f} s on two workers, equal to the embedded result")
 
 

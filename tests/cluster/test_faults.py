@@ -53,8 +53,9 @@ def endures(backend: Backend, what: str, fault: Callable[[Running], Any], *, aft
         end = workflow.end()
     assert {"result", "error"} & end.keys(), workflow.other[-30:]
     if "result" in end:
-        assert "1 equal" in same(workflow)
-        assert workflow.left() == [Path(end["result"]).name]
+        assert "2 equal" in same(workflow)
+        name = Path(end["result"]).name
+        assert workflow.left() == [name, f"{name}.stac.json"]
     else:
         assert end.keys() == ERROR
         assert end["message"].strip()
@@ -107,7 +108,7 @@ def test_the_scheduler_is_restarted(backend: Backend) -> None:
     wait_for_workers(backend, 2)
     with running(backend) as again:
         assert "result" in again.end()
-    assert "1 equal" in same(again)
+    assert "2 equal" in same(again)
 
 
 def test_the_disk_of_a_worker_is_full(backend: Backend) -> None:
@@ -137,5 +138,5 @@ def test_the_client_is_gone(backend: Backend) -> None:
     report.append(f"fault: the client gone, after {done} tasks: no result, tasks released after {seconds:.0f} s")
     folder = str(workflow.folder.relative_to(backend.checkout))
     backend.python("run", workflow.workflow, folder, "--size", "default")
-    assert workflow.left() == ["ndvi_composite.tif"]  # and nothing of the first attempt
-    assert "1 equal" in same(workflow)
+    assert workflow.left() == ["ndvi_composite.tif", "ndvi_composite.tif.stac.json"]  # and nothing of the first attempt
+    assert "2 equal" in same(workflow)

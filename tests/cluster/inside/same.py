@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import xarray as xr
 
 
 def values(path: Path) -> dict[str, np.ndarray]:
+    if path.suffix == ".json":
+        return {
+            "assets": np.array(list(json.loads(path.read_text())["assets"]))
+        }  # a second run has other sums of bytes
     if path.suffix == ".tif":
         with rasterio.open(path) as file:
             return {"band": file.read(), "bounds": np.array(file.bounds)}
