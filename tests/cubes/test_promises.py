@@ -92,8 +92,9 @@ def test_tasks_grow_in_proportion_to_chunks(name: str, case: tuple[Any, ...]) ->
             # A rechunk cuts each chunk into as many pieces as it has neighbours to meet.
             assert many - more <= 6 * (more - few), f"{dimension}: {few}, {more}, {many} tasks"
         else:
-            # Twice as many chunks are added the second time. A tree has a few tasks above its leaves.
-            assert many - more <= 2.2 * (more - few) + 8, f"{dimension}: {few}, {more}, {many} tasks"
+            # Twice as many chunks are added the second time. A tree has a few tasks above its leaves. Where polygons
+            # decide which chunks are met, the first step can be short; then twice the chunks are twice the tasks.
+            assert many <= max(more + 2.2 * (more - few) + 8, 2.05 * more), f"{dimension}: {few}, {more}, {many} tasks"
 
 
 class Largest(Callback):
