@@ -151,7 +151,8 @@ class ApplyPolygon(Suite):
     def inputs(self, squares: int) -> None:
         self.cube = self.input()
         x, y = self.cube.x.values, self.cube.y.values
-        half, step = (x[1] - x[0]) / 2, (x[-1] - x[0]) / squares
+        half = (x[1] - x[0]) / 2 if len(x) > 1 else 5.0
+        step = (x[-1] - x[0]) / squares if len(x) > 1 else 2 * half
         corners = [(x[0] + i * step, y[0] - j * step) for i in range(squares) for j in range(squares)]
         shapes = [shapely.box(left, top - step + half, left + step - half, top) for left, top in corners]
         self.squares = geopandas.GeoSeries(shapes, crs=32632)
