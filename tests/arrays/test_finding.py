@@ -233,3 +233,21 @@ def test_an_array_of_another_origin_has_an_axis_and_labels_of_its_own() -> None:
         e=node("array_element", data=of("d"), label="2020-01-02"),
     )
     np.testing.assert_array_equal(reduce_dimension(OVER_TIME, doubled, "t"), [2, 2])
+
+
+@pytest.mark.parametrize("process", [first, last, lambda data, **kw: array_element(data, index=1, **kw)])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_elements_are_no_views_and_their_axis_may_count_from_the_end(process: Any, keepdims: bool) -> None:
+    block = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    for data in (block, da.from_array(block, chunks=2), xr.DataArray(block, dims=("t", "y", "x"))):
+        for axis in range(3):
+            result = process(data, axis=axis, keepdims=keepdims)
+            np.testing.assert_array_equal(process(data, axis=axis - 3, keepdims=keepdims), result)
+            assert not np.shares_memory(np.asarray(result), block)
+
+
+@pytest.mark.parametrize("process", [first, last])
+def test_cubes_without_values_have_no_first_and_no_last(process: Any) -> None:
+    nothing = np.empty((0, 7, 4), np.float32)
+    assert np.isnan(process(nothing, ignore_nodata=False))
+    assert np.isnan(process(da.from_array(nothing, chunks=(1, 3, 4)), ignore_nodata=False).compute())

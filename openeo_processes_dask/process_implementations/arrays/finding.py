@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,7 +81,7 @@ def array_element(
         raise ArrayElementParameterConflict(
             f"array_element: index {shown(index)} and label {shown(label)} were both given"
         )
-    along = 0 if axis is None else int(axis)
+    along = _from_start(data, axis)
     length = _length(data, along)
     if by_index:
         position = values.whole_number("array_element", "index", index, None)
@@ -173,16 +174,21 @@ def _end(reduction: Any, index: int, data: Any, ignore_nodata: bool, axis: Any, 
         raise ProcessParameterInvalid(f"{reduction.name}: data must be an array, not {type(data).__name__}")
     gapless = not isinstance(data, list) and (data.dtype.kind != "f" and not isinstance(data, xr.DataArray))
     if (gapless or not ignore_nodata) and not isinstance(data, list):
-        if axis is None and data.ndim > 1 and not keepdims:
+        if axis is None and data.ndim > 1 and not keepdims and math.prod(data.shape):
             data, axis = (data.data if isinstance(data, xr.DataArray) else data).reshape(-1), 0
-        if _length(data, axis or 0) and (axis is not None or data.ndim == 1):
-            along = axis or 0
+        along = _from_start(data, axis)
+        if _length(data, along) and (axis is not None or data.ndim == 1):
             return _taken(data, index % _length(data, along), along, keepdims)
     return values.reduced(reduction, data, ignore_nodata, axis, keepdims, _anything)
 
 
 def _anything(value: Any) -> bool:
     return True
+
+
+def _from_start(data: Any, axis: int | None) -> int:
+    """The number of an axis, which may be counted from the end; of no axis the first."""
+    return int(axis or 0) % max(getattr(data, "ndim", 1), 1)
 
 
 def _length(data: Any, axis: int) -> int:
@@ -227,8 +233,10 @@ def _taken(data: Any, position: int, axis: int, keepdims: bool) -> Any:
     where = slice(position, position + 1) if keepdims else position
     if isinstance(data, xr.DataArray):
         found = data.isel({data.dims[axis]: where}, drop=True)
+        found = found if lazy.is_lazy(found) else found.copy()
         return found if found.ndim or lazy.is_lazy(found) else lazy.native(found.values)
-    return lazy.native(data[(slice(None),) * axis + (where,)])
+    found = data[(slice(None),) * axis + (where,)]
+    return lazy.native(found) if lazy.is_lazy(found) else lazy.native(found.copy())  # a view would keep the whole array
 
 
 def _gap(data: Any, axis: int, keepdims: bool) -> Any:
