@@ -175,10 +175,12 @@ def _positions(block: np.ndarray, axis: int, asc: bool) -> np.ndarray:
 def _rolled(gap: np.ndarray, axis: int) -> np.ndarray:
     """Where to take values from so that gaps at one end come to the other."""
     length = gap.shape[axis]
+    if not length:
+        return np.zeros(gap.shape, np.intp)
     places = np.arange(length).reshape([-1 if i == axis else 1 for i in range(gap.ndim)])
     count = gap.sum(axis, keepdims=True)
     at_start = gap.take([0], axis)
-    return (places + np.where(at_start, count, -count)) % length if length else places
+    return (places + np.where(at_start, count, -count)) % length
 
 
 MEDIAN = Reduction(median, name="median")

@@ -120,3 +120,12 @@ def test_what_cannot_be_sorted() -> None:
     for call in calls:
         with pytest.raises(ProcessParameterInvalid):
             call()
+
+
+@pytest.mark.parametrize("nodata", [None, True, False])
+@pytest.mark.parametrize("asc", [True, False])
+def test_nothing_has_an_order_too(asc: bool, nodata: bool | None) -> None:
+    for block in (np.empty((3, 0), np.float32), np.empty((3, 0), np.uint8)):
+        for data in (block, da.from_array(block, chunks=2)):
+            assert np.asarray(order(data, asc=asc, nodata=nodata, axis=1)).shape == (3, 0)
+            assert np.asarray(sort(data, asc=asc, nodata=nodata, axis=1)).shape == (3, 0)
