@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from openeo_processes_dask.kernels.missing import operand, wide_of
+from openeo_processes_dask.kernels.missing import is_uint64, operand, wide_of
 
 Range = tuple[int, int]
 
@@ -37,7 +37,7 @@ def absolute(x: Any) -> Any:
     if x.dtype.kind == "f":
         return np.abs(x)
     values = np.abs(x.astype(wide_of(x.dtype)))
-    if x.dtype == np.int64:  # the smallest has no counterpart
+    if x.dtype.kind == "i" and x.dtype.itemsize == 8:  # the smallest has no counterpart
         return np.where(values < 0, np.iinfo(np.int64).max, values)
     return values
 
@@ -163,7 +163,7 @@ def _floating(value: Any) -> Any:
 
 
 def _is_uint64(value: Any) -> bool:
-    return getattr(value, "dtype", None) == np.uint64
+    return not isinstance(value, (int, float)) and is_uint64(value.dtype)
 
 
 def _wide(value: Any) -> Any:

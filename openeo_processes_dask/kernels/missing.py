@@ -38,7 +38,14 @@ def float_of(dtype: Any) -> np.dtype:
 def wide_of(dtype: Any) -> np.dtype:
     """The type of sums: itself if it floats or is uint64, else int64."""
     dtype = np.dtype(dtype)
-    return dtype if dtype.kind == "f" or dtype == np.uint64 else np.dtype(np.int64)
+    if is_uint64(dtype):
+        return np.dtype(np.uint64)
+    return dtype if dtype.kind == "f" else np.dtype(np.int64)
+
+
+def is_uint64(dtype: np.dtype) -> bool:
+    """Whether a type holds what no signed integer can, in whatever order of bytes."""
+    return dtype.kind == "u" and dtype.itemsize == 8
 
 
 def same(dtype: Any) -> np.dtype:

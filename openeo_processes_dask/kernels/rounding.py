@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from openeo_processes_dask.kernels.missing import is_uint64
+
 MOST_DIGITS = 308  # more do not exist in floating point
 
 
@@ -37,7 +39,7 @@ def round_(x: np.ndarray, p: int = 0) -> np.ndarray:
 
 def _whole(x: np.ndarray, step: int) -> np.ndarray:
     """Integers to multiples of a step, as signed integers of 64 bits."""
-    wide = x.astype(np.uint64 if x.dtype == np.uint64 else np.int64)
+    wide = x.astype(np.uint64 if is_uint64(x.dtype) else np.int64)
     if step > np.iinfo(np.int64).max:
         return np.zeros_like(wide)
     below, rest = np.divmod(wide, wide.dtype.type(step))

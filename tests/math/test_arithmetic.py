@@ -241,3 +241,17 @@ def test_a_call_on_numbers_is_quick() -> None:
                 process(*arguments)
             best = min(best, (time.perf_counter() - start) / 100)
         assert best < 15e-6, process
+
+
+def test_the_order_of_bytes_does_not_matter() -> None:
+    """As in netCDF 3 and FITS: 64 bits without a sign stay so, and the smallest of 64 bits has no counterpart."""
+    large, low = np.array([2**63 + 4096, 0], ">u8"), np.array([-(2**63), 1], ">i8")
+    for process in ("add", "multiply", "subtract", "mod"):
+        np.testing.assert_array_equal(
+            DECLARED[process].function(large, large), DECLARED[process].function(large.astype("u8"), large.astype("u8"))
+        )
+    assert DECLARED["sum"].function(large) == 2**63 + 4096
+    np.testing.assert_array_equal(
+        DECLARED["round"].function(large, -1), DECLARED["round"].function(large.astype("u8"), -1)
+    )
+    np.testing.assert_array_equal(DECLARED["absolute"].function(low), [2**63 - 1, 1])
