@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import dask.array as da
@@ -29,6 +30,24 @@ def blocks(*dtypes: str, shape: Any = SHAPES, limit: int = 1000) -> st.SearchStr
     return st.sampled_from(dtypes or FLOATS).flatmap(
         lambda dtype: arrays.arrays(dtype, shape, elements=values(dtype, limit), fill=st.nothing())
     )
+
+
+@st.composite
+def patterns(draw: st.DrawFn, dtype: str, shape: tuple[int, ...], limit: int = 5) -> np.ndarray:
+    """An array of a few small numbers of a type, among floats infinities and gaps too, in any order.
+
+    Drawn are the few values and where a generator of random numbers starts, which is quicker than each of many values.
+    """
+    kind = np.dtype(dtype)
+    if kind.kind == "b":
+        numbers: st.SearchStrategy[Any] = st.booleans()
+    elif kind.kind == "f":
+        halves = st.integers(-2 * limit, 2 * limit).map(lambda n: n / 2)
+        numbers = st.one_of(halves, halves, st.sampled_from([math.nan, math.inf, -math.inf, -0.0]))
+    else:
+        numbers = values(dtype, limit)
+    few = np.array(draw(st.lists(numbers, min_size=1, max_size=8)), kind)
+    return np.random.default_rng(draw(st.integers(0, 999))).choice(few, shape)
 
 
 @st.composite
