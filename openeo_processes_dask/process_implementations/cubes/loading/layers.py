@@ -17,7 +17,7 @@ import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj.exceptions import CRSError
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from openeo_processes_dask import arguments
@@ -61,6 +61,7 @@ class Header:
     block: tuple[int, int]
     time: np.datetime64 | None
     masked: tuple[bool, ...]
+    alpha: int = 0  # which band is an alpha band, from 1
 
     def layer(self, band: str, time: np.datetime64 | None, path: str, place: int) -> Layer:
         """One band of the file, counted from zero."""
@@ -111,6 +112,7 @@ def header(path: str, called: str | None = None) -> Header:
             file.block_shapes[0],
             _seen(file),
             tuple(MaskFlags.per_dataset in flags or MaskFlags.alpha in flags for flags in file.mask_flag_enums),
+            file.colorinterp.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in file.colorinterp else 0,
         )
 
 

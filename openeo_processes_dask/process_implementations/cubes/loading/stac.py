@@ -35,6 +35,7 @@ class Part:
     band: Band
     time: np.datetime64
     about: Mapping[str, Any]  # what the catalogue says of the band
+    described: int  # so many bands of the asset the catalogue tells of
 
 
 def wanted(found: Iterable[Item], request: Request) -> Iterator[Item]:
@@ -112,7 +113,7 @@ def _parts(item: Item) -> list[Part]:
                 name = key if len(described) == 1 else f"{key}.{name}"
             taken.add((time, name))
             band = Band(name, about.get("eo:common_name") or about.get("common_name"), key)
-            parts.append(Part(item, key, local(asset["href"]), index, band, time, about))
+            parts.append(Part(item, key, local(asset["href"]), index, band, time, about, len(described)))
     return parts
 
 
@@ -172,7 +173,8 @@ def _layer(part: Part, sample: Header, own: Header | None) -> Layer:
         nodata = storable(known.nodata[part.index - 1], dtype)
     grid = own.grid if own is not None else _grid(part)
     assert grid is not None  # without a grid in the catalogue the header was read
-    masked = known.masked[part.index - 1]
+    # the last of two or four bands counts as alpha in some formats, even where the catalogue says that it is data
+    masked = known.masked[part.index - 1] and not 0 < known.alpha <= part.described
     return Layer(part.band.name, part.time, part.href, part.index, grid, dtype, nodata, part.item.id, masked)
 
 
