@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from benchmarks.scenes import Scene, sentinel2
@@ -29,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let nothing but benchmarks run where they are asked for; pytest-benchmark reads this when it is configured."""
+    """Let nothing but benchmarks run where they are asked for; pytest-benchmark reads this when it is configured.
+
+    In the background of a script, which leaves Ctrl-C to others, it counts here too, as tests press it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--benchmark"):
         config.option.benchmark_only = True

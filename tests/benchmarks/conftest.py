@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import distributed
@@ -9,6 +10,17 @@ import pytest
 
 from benchmarks import target
 from tests.clusters import separate_processes
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put back what commands that run in this process change: variables, and the folder."""
+    variables, folder = dict(os.environ), os.getcwd()
+    yield
+    monkeypatch.undo()
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(folder)
 
 
 @pytest.fixture(scope="session")
