@@ -219,7 +219,7 @@ def test_vs_code_opens_the_folder_in_the_container(backend: Backend) -> None:
     up = json.loads(say(backend, f"{CLI} up --remove-existing-container {folder} 2>/dev/null").strip().splitlines()[-1])
     assert up["outcome"] == "success"
     assert up["remoteUser"] == "dev"
-    inside = say(backend, f"{CLI} exec {folder} bash -c 'pwd; id -u; echo $DASK_SCHEDULER'")
+    inside = say(backend, f"{CLI} exec {folder} bash -c 'pwd; id -u; echo $DASK_SCHEDULER' 2>/dev/null")
     assert inside.split() == [INSIDE, str(backend.checkout.stat().st_uid), "tcp://scheduler:8786"]
     assert backend.facts("ask", "workers")
 
