@@ -97,7 +97,8 @@ def run(name: str, source: Scene, folder: Path, client: distributed.Client) -> O
 
 
 def _remove(path: Path) -> None:
-    """What an earlier run wrote there."""
+    """What an earlier run wrote there, and the STAC document beside it."""
+    path.with_name(f"{path.name}.stac.json").unlink(missing_ok=True)
     if path.is_dir():
         shutil.rmtree(path)
     else:
