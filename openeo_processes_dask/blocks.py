@@ -135,8 +135,10 @@ def grouped(
     if isinstance(data, da.Array) and data.numblocks[axis] > lazy.MOST_BLOCKS_TOGETHER:
         values = grouping.on_dask(statistic, data, axis, groups, way.dtype, statistic.combines())
     else:
-        members = tuple(map(grouping.as_slice, groups))
-        run = functools.partial(grouping.on_array, statistic, axis=axis, groups=members, dtype=way.dtype)
+        made = tuple(map(tuple, groups))
+        run = functools.partial(grouping.on_array, statistic, axis=axis, groups=made, dtype=way.dtype)
+        if statistic.at_once():
+            run = functools.partial(statistic.together, groups=made)
         values = _rowwise(run, data, axis, len(groups), way.dtype)
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     result = _cube(values, cube.dims, kept, cube)
@@ -302,6 +304,26 @@ class _Groups:
         if self.labels is not None:
             said = {**said, "dim_labels": self.labels[list(self.groups[number])].tolist()}
         return _on_arrays(self.expression, self.way, said, 1, block)
+
+    def together(self, block: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
+        """The results of all groups of rows of a block, of which the child process runs once."""
+        values, _ = self._reduced(block, groups)
+        shape = tuple(len(groups) if i == self.engine["axis"] else n for i, n in enumerate(block.shape))
+        return self.way.leave(_aligned(values, self.engine["axis"], block.ndim), shape)
+
+    def at_once(self) -> bool:
+        """Whether groups can be reduced together: where the child process makes all of reduced rows, one value each."""
+        number = 0 if self.labels is not None else grouping.reducers(self.expression)
+        if not number:
+            return False
+        axis, groups = self.engine["axis"], [[0], [0, 1]] * 2
+        values, met = self._reduced(np.ones(tuple(2 if i == axis else 1 for i in range(self.ndim)), self.dtype), groups)
+        return met == number and np.shape(values) == tuple(4 if i == axis else 1 for i in range(self.ndim))
+
+    def _reduced(self, block: np.ndarray, groups: Sequence[Sequence[int]]) -> tuple[Any, int]:
+        entered = {"data": self.way.enter(block)}
+        with np.errstate(all="ignore"):
+            return reducing.grouped(lambda: self.expression(entered, **self.engine), groups)
 
     def begin(self, block: np.ndarray) -> reducing.Parts:
         """Partial results of rows of a group."""

@@ -16,6 +16,9 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
 from openeo_processes_dask import reducing, rows
+from openeo_processes_dask.declare import declared
+from openeo_processes_dask.expressions import Expression, Ref, references
+from openeo_processes_dask.vocabulary import Scaling
 
 ALIGNED = 0.75  # of the groups that a block reaches over are enough for a block of results
 MOST_GROWN = 4  # a block of results holds at most so many times the rows of a block of the source
@@ -59,9 +62,37 @@ class _Run:
     pieces: list[tuple[int, Any]]  # a block along the axis, and its positions; None for all
 
 
-def on_array(statistic: Statistic, block: np.ndarray, axis: int, groups: Sequence[Any], dtype: np.dtype) -> np.ndarray:
-    """Make the results of all groups of a block that holds them."""
-    return _whole(statistic, Rows(axis, dtype, tuple((i, ((0, g),)) for i, g in enumerate(groups))), [block])
+def on_array(
+    statistic: Statistic, block: np.ndarray, axis: int, groups: Sequence[Sequence[int]], dtype: np.dtype
+) -> np.ndarray:
+    """Make the results of all groups of a block that holds them, one after the other."""
+    places = ((0, reducing.as_slice(group)) for group in groups)
+    return _whole(statistic, Rows(axis, dtype, tuple((i, (place,)) for i, place in enumerate(places))), [block])
+
+
+def reducers(expression: Expression) -> int:
+    """How many reducers a child process applies to its array; 0 if it makes something else too of whole rows.
+
+    What comes before them needs but its own values, and what comes after them but their results.
+    """
+    levels: list[int] = []
+    number = 0
+    for node in expression.nodes:
+        process, used = declared(node.function), _levels(list(node.arguments.values()), levels, expression)
+        if process is None or process.callbacks or len(used) > 1:
+            return 0
+        gathers = process.scaling is not Scaling.BLOCKWISE
+        if gathers and ("reducer" not in process.categories or used == {1}):
+            return 0
+        number += gathers
+        levels.append(1 if gathers or used == {1} else 0)
+    return number if _levels(expression.result, levels, expression) == {1} else 0
+
+
+def _levels(value: Any, levels: Sequence[int], expression: Expression) -> set[int]:
+    """Whether what is referred to lies along the rows, 0, or is made of reduced ones, 1."""
+    free = [r for r in references(value) if isinstance(r, Ref) or r.name not in expression.bound]
+    return {levels[r.index] if isinstance(r, Ref) else 0 for r in free}
 
 
 def on_dask(
@@ -139,18 +170,8 @@ def _pieces(groups: Sequence[np.ndarray], chunks: Sequence[int], starts: np.ndar
     pieces: list[tuple[int, Any]] = []
     for block in np.unique(blocks):
         inside = needed[blocks == block] - starts[block]
-        pieces.append((int(block), None if 2 * inside.size >= chunks[block] else as_slice(inside)))
+        pieces.append((int(block), None if 2 * inside.size >= chunks[block] else reducing.as_slice(inside)))
     return pieces
-
-
-def as_slice(positions: Sequence[int] | np.ndarray) -> Any:
-    """Positions that follow each other as a slice, which copies nothing."""
-    found = np.asarray(positions, np.intp)
-    if not found.size:
-        return slice(0, 0)
-    if (np.diff(found) == 1).all():
-        return slice(int(found[0]), int(found[-1]) + 1)
-    return found
 
 
 def _length(piece: tuple[int, Any], chunks: Sequence[int]) -> int:
@@ -193,7 +214,7 @@ def _rows_of(
         for piece, positions in held.items():
             inside = np.flatnonzero(np.isin(positions, groups[number]))
             if inside.size:
-                places.append((piece, as_slice(inside)))
+                places.append((piece, reducing.as_slice(inside)))
         found.append((number, tuple(places)))
     return Rows(axis, dtype, tuple(found))
 

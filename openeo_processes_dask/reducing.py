@@ -135,6 +135,64 @@ def finished(run: Callable[[], Any], parts: Parts) -> Any:
         _HALFWAY.reset(token)
 
 
+# --- a child process on groups of rows
+
+
+def as_slice(positions: Sequence[int] | np.ndarray) -> Any:
+    """Positions that follow each other as a slice, which copies nothing."""
+    found = np.asarray(positions, np.intp)
+    if not found.size:
+        return slice(0, 0)
+    if (np.diff(found) == 1).all():
+        return slice(int(found[0]), int(found[-1]) + 1)
+    return found
+
+
+@dataclass
+class _Grouping:
+    """Where the statistics of a child process reduce each group of rows: their results lie along the axis."""
+
+    groups: Sequence[Sequence[int]]
+    met: int = 0
+
+    def reduced(self, reduction: Reduction, block: np.ndarray, axis: int, skip: bool, options: dict[str, Any]) -> Any:
+        """The results of all groups, at once where the statistic knows how."""
+        self.met += 1
+        if reduction.grouped is not None and not options:
+            found = lazy.silent(reduction.grouped, block, axis, self.groups, skip)
+            if found is not None:
+                return found
+        made = [self._one(reduction, block, axis, skip, options, group) for group in self.groups]
+        return np.concatenate(made, axis) if made else block[(slice(None),) * axis + (slice(0, 0),)]
+
+    def _one(
+        self,
+        reduction: Reduction,
+        block: np.ndarray,
+        axis: int,
+        skip: bool,
+        options: dict[str, Any],
+        group: Sequence[int],
+    ) -> np.ndarray:
+        rows_of = block[(slice(None),) * axis + (as_slice(group),)]
+        if not len(group):
+            return _of_nothing(reduction, rows_of, [axis], True, skip, options)
+        return lazy.silent(reduction.whole, rows_of, axis, skip, **options)
+
+
+_GROUPING: contextvars.ContextVar[_Grouping | None] = contextvars.ContextVar("grouping", default=None)
+
+
+def grouped(run: Callable[[], Any], groups: Sequence[Sequence[int]]) -> tuple[Any, int]:
+    """What a child process makes of rows if its statistics reduce groups of them, and how many of them it has."""
+    grouping = _Grouping(groups)
+    token = _GROUPING.set(grouping)
+    try:
+        return run(), grouping.met
+    finally:
+        _GROUPING.reset(token)
+
+
 # --- the axes
 
 
@@ -271,8 +329,10 @@ def _reduce_dask(
 def _reduced_block(
     reduction: Reduction, axis: int, keepdims: bool, skip_missing: bool, options: dict[str, Any], block: np.ndarray
 ) -> Any:
-    halfway = _HALFWAY.get()
-    if halfway is not None and reduction.partial is not None:
+    halfway, grouping = _HALFWAY.get(), _GROUPING.get()
+    if grouping is not None:
+        result = grouping.reduced(reduction, block, axis, skip_missing, options)
+    elif halfway is not None and reduction.partial is not None:
         result = halfway.reduced(reduction, block, axis, skip_missing, options)
     else:
         result = lazy.silent(reduction.whole, block, axis, skip_missing, **options)

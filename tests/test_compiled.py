@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -126,6 +127,51 @@ def test_medians_of_any_number_of_dates(length: int) -> None:
 @pytest.mark.parametrize("name", sorted(PARTS))
 def test_partial_results_are_the_same(name: str) -> None:
     compare(PARTS[name], with_gaps((30, 5, 40), "float32"), 0, True)
+
+
+GROUPS: dict[str, list[tuple[int, ...]]] = {
+    "following each other": [(0, 1, 2), (3, 4, 5, 6), (7,), (8, 9)],
+    "overlapping and apart": [(0, 3, 6, 9), (3, 4), (9, 3)],
+    "long": [tuple(range(30)), tuple(range(5, 14)), tuple(range(0, 30, 2))],
+    "some empty": [(), (2,), (), (1, 2)],
+    "none": [],
+}
+
+
+@pytest.mark.usefixtures("compiled_always")
+@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize("groups", sorted(GROUPS))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("shape", "axis"), [((30, 2, 1100), 0), ((3, 30, 70), 1), ((500, 30), 1)])
+def test_groups_of_rows_are_reduced_together(
+    shape: tuple[int, ...], axis: int, dtype: str, groups: str, skip: bool
+) -> None:
+    block, members = with_gaps(shape, dtype), GROUPS[groups]
+    block[block > 2.5] = np.inf
+    tolerance = 1e-6 if dtype == "float32" else 1e-12
+    for reduction, ignoring, heeding in (
+        (statistics.MEAN, np.nanmean, np.mean),
+        (statistics.SUM, np.nansum, np.sum),
+        (sorting.MEDIAN, np.nanmedian, np.median),
+    ):
+        assert reduction.grouped is not None
+        found = reduction.grouped(block, axis, members, skip)
+        assert found.dtype == block.dtype
+        assert found.shape[axis] == len(members)
+        for place, group in enumerate(members):
+            rows = block.take(group, axis).astype(np.float64)
+            gone = np.isnan(rows).all(axis)
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of what is a gap here
+                expected = np.where(gone, np.nan, (ignoring if skip else heeding)(rows, axis))
+            np.testing.assert_allclose(found.take(place, axis), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_small_blocks_are_not_reduced_in_groups() -> None:
+    block = np.zeros((4, 5), "float32")
+    for reduction in (statistics.MEAN, statistics.SUM, sorting.MEDIAN):
+        assert reduction.grouped is not None
+        assert reduction.grouped(block, 0, [(0, 1)], True) is None
 
 
 TRUTHS: dict[str, Callable[[np.ndarray, Any], Any]] = {

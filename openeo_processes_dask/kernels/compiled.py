@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import importlib.util
 import os
 import threading
@@ -75,6 +76,12 @@ def mapped(name: str, block: np.ndarray, axis: int, *options: Any) -> np.ndarray
     return reduced(name, block, axis, [(block.dtype, block.shape[axis])], *options)[0].reshape(block.shape)
 
 
+def members(groups: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Where the numbers of each group start among those of all, and these numbers."""
+    starts = np.cumsum([0, *map(len, groups)], dtype=np.int64)
+    return starts, np.array([number for group in groups for number in group], np.int64)
+
+
 def truths(name: str, x: Any, *more: Any) -> np.ndarray | None:
     """Truth values of a block, beside blocks of its kind or plain numbers; None where a loop cannot tell them."""
     if not isinstance(x, np.ndarray) or not usable(x):
@@ -108,10 +115,11 @@ def _fill_truths(name: str, blocks: Sequence[np.ndarray], options: Sequence[Any]
 
 
 def run(name: str, inputs: Sequence[np.ndarray], *rest: Any) -> None:
-    """Call a loop with arrays that it reads, and what it fills."""
-    loop = getattr(_loops(), name)
+    """Call a loop, of the module `loops` where none is named, with arrays that it reads, and what it fills."""
+    module, _, function = name.rpartition(".")
+    loop = getattr(_loops(module or "loops"), function)
     arguments = (*map(_only_read, inputs), *rest)
-    signature = tuple(map(_loops().numba.typeof, arguments))
+    signature = tuple(map(_loops("loops").numba.typeof, arguments))
     if signature not in loop.overloads:
         with _alone(loop.stats.cache_path):
             loop.compile(signature)
@@ -136,7 +144,7 @@ def _wide(rows: np.ndarray) -> Iterator[tuple[np.ndarray, slice | None]]:
 
 
 def _turned_back(out: np.ndarray, beside: int) -> np.ndarray:
-    return out.reshape(out.shape[1], -1, beside).transpose(1, 0, 2)
+    return out.reshape(out.shape[1], out.shape[2] // beside, beside).transpose(1, 0, 2)
 
 
 def _only_read(block: np.ndarray) -> np.ndarray:
@@ -146,10 +154,9 @@ def _only_read(block: np.ndarray) -> np.ndarray:
     return view
 
 
-def _loops() -> ModuleType:
-    from openeo_processes_dask.kernels import loops
-
-    return loops
+@functools.cache
+def _loops(module: str) -> ModuleType:
+    return importlib.import_module(f"{__package__}.{module}")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Loops that numba compiles: pixels side by side in tiles that stay in the cache, and no branch on a gap.
 
 A block comes as (before, length, beside), where `length` is along the axis, and results are filled in. Only
-`compiled.py` imports this module, when the first large block comes, because importing numba takes its time.
+`compiled.py` imports this module, and those of other loops beside it, when the first large block comes, because
+importing numba takes its time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SIDE_BY_SIDE = 1024  # pixels in a tile
 SORTED = 8192  # values in a tile that is sorted: it fits the innermost cache
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled_once(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function at its first call and keep the result on disk, if there is a place for it."""
     settings: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
@@ -28,7 +29,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 # --- order
 
 
-@_compiled
+@compiled_once
 def _fill(block, place, start, rows, valid):  # type: ignore[no-untyped-def]
     """Copy a tile into rows, with infinity for gaps, and count what is valid in each column."""
     width, infinity = min(rows.shape[1], block.shape[2] - start), block.dtype.type(np.inf)
@@ -42,8 +43,8 @@ def _fill(block, place, start, rows, valid):  # type: ignore[no-untyped-def]
     return width
 
 
-@_compiled
-def _sort(rows, pairs, width):  # type: ignore[no-untyped-def]
+@compiled_once
+def sort_columns(rows, pairs, width):  # type: ignore[no-untyped-def]
     """Sort each column; the loop over columns has no branch, so that it runs on vectors."""
     for q in range(pairs.shape[0]):
         low, high = rows[pairs[q, 0]], rows[pairs[q, 1]]
@@ -53,7 +54,7 @@ def _sort(rows, pairs, width):  # type: ignore[no-untyped-def]
             high[p] = y if x < y else x
 
 
-@_compiled
+@compiled_once
 def medians(block, skip, pairs, out):  # type: ignore[no-untyped-def]
     """The value in the middle, or the mean of the two in the middle."""
     length = block.shape[1]
@@ -62,7 +63,7 @@ def medians(block, skip, pairs, out):  # type: ignore[no-untyped-def]
     for place in range(block.shape[0]):
         for start in range(0, block.shape[2], tile):
             width = _fill(block, place, start, rows, valid)
-            _sort(rows, pairs, width)
+            sort_columns(rows, pairs, width)
             for p in range(width):
                 count = valid[p] if skip or valid[p] == length else 0
                 low, high = rows[max(count - 1, 0) // 2, p], rows[count // 2 if count else 0, p]
@@ -70,7 +71,7 @@ def medians(block, skip, pairs, out):  # type: ignore[no-untyped-def]
                 out[place, 0, start + p] = middle if count else np.nan
 
 
-@_compiled
+@compiled_once
 def quantiles(block, skip, pairs, probabilities, out):  # type: ignore[no-untyped-def]
     """Quantiles of type 7; beside infinity, where no difference exists, both neighbours are weighed."""
     length, one = block.shape[1], block.dtype.type(1)
@@ -79,7 +80,7 @@ def quantiles(block, skip, pairs, probabilities, out):  # type: ignore[no-untype
     for place in range(block.shape[0]):
         for start in range(0, block.shape[2], tile):
             width = _fill(block, place, start, rows, valid)
-            _sort(rows, pairs, width)
+            sort_columns(rows, pairs, width)
             for k in range(probabilities.shape[0]):
                 for p in range(width):
                     count = valid[p] if skip or valid[p] == length else 0
@@ -99,7 +100,7 @@ def quantiles(block, skip, pairs, probabilities, out):  # type: ignore[no-untype
 # --- sums
 
 
-@_compiled
+@compiled_once
 def totals(block, skip, total, count):  # type: ignore[no-untyped-def]
     """Sums in float64, and how many values there are."""
     every = not skip
@@ -118,7 +119,7 @@ def totals(block, skip, total, count):  # type: ignore[no-untyped-def]
                     counts[p] += known
 
 
-@_compiled
+@compiled_once
 def means(block, skip, divided, out):  # type: ignore[no-untyped-def]
     """Means, or sums where nothing is divided; both are taken in float64, and missing where there are no values."""
     every = not skip
@@ -140,7 +141,7 @@ def means(block, skip, divided, out):  # type: ignore[no-untyped-def]
                 out[place, 0, start + p] = sums[p] / divisor
 
 
-@_compiled
+@compiled_once
 def products(block, skip, product, count):  # type: ignore[no-untyped-def]
     """Products in float64, and how many values there are."""
     every = not skip
@@ -159,7 +160,7 @@ def products(block, skip, product, count):  # type: ignore[no-untyped-def]
                     counts[p] += known
 
 
-@_compiled
+@compiled_once
 def moments(block, skip, count, centre, squares):  # type: ignore[no-untyped-def]
     """How many values there are, their mean, and the sum of squared differences from it."""
     every = not skip
@@ -190,7 +191,7 @@ def moments(block, skip, count, centre, squares):  # type: ignore[no-untyped-def
 # --- choosing
 
 
-@_compiled
+@compiled_once
 def first(block, step, out):  # type: ignore[no-untyped-def]
     """The first value that is no gap, or the last one where the step is -1."""
     length = block.shape[1]
@@ -213,7 +214,7 @@ def first(block, step, out):  # type: ignore[no-untyped-def]
 # --- running
 
 
-@_compiled
+@compiled_once
 def running_sums(block, skip, out):  # type: ignore[no-untyped-def]
     """Sums so far, in float64; gaps stay, and end all where they are not skipped."""
     every = not skip
@@ -231,7 +232,7 @@ def running_sums(block, skip, out):  # type: ignore[no-untyped-def]
                     target[p] = total[p] if known else value
 
 
-@_compiled
+@compiled_once
 def running_products(block, skip, out):  # type: ignore[no-untyped-def]
     """Products so far, in float64; gaps stay, and end all where they are not skipped."""
     every = not skip
@@ -249,7 +250,7 @@ def running_products(block, skip, out):  # type: ignore[no-untyped-def]
                     target[p] = total[p] if known else value
 
 
-@_compiled
+@compiled_once
 def running_extremes(block, skip, sign, out):  # type: ignore[no-untyped-def]
     """The largest value so far, or the smallest where the sign is -1; gaps stay, and end all where they count."""
     best, ended = np.empty(SIDE_BY_SIDE, block.dtype), np.empty(SIDE_BY_SIDE, np.bool_)
@@ -271,7 +272,7 @@ def running_extremes(block, skip, sign, out):  # type: ignore[no-untyped-def]
 # --- between
 
 
-@_compiled
+@compiled_once
 def linear(block, positions, out):  # type: ignore[no-untyped-def]
     """Gaps filled from the values before and after them; those at the ends stay."""
     length, one = block.shape[1], block.dtype.type(1)
@@ -307,7 +308,7 @@ def linear(block, positions, out):  # type: ignore[no-untyped-def]
 # --- truth: 1, 0 and NaN in float32
 
 
-@_compiled
+@compiled_once
 def compare(x, y, greater, equal, less, out):  # type: ignore[no-untyped-def]
     """Whether values are greater than a number, equal to it or less, as far as each of these is asked for."""
     one, zero, gap = np.float32(1), np.float32(0), np.float32(np.nan)
@@ -316,7 +317,7 @@ def compare(x, y, greater, equal, less, out):  # type: ignore[no-untyped-def]
         out[p] = (one if held else zero) if x[p] == x[p] else gap
 
 
-@_compiled
+@compiled_once
 def compare_pairs(x, y, greater, equal, less, out):  # type: ignore[no-untyped-def]
     """The same for pairs of values."""
     one, zero, gap = np.float32(1), np.float32(0), np.float32(np.nan)
@@ -325,7 +326,7 @@ def compare_pairs(x, y, greater, equal, less, out):  # type: ignore[no-untyped-d
         out[p] = (one if held else zero) if (x[p] == x[p]) & (y[p] == y[p]) else gap
 
 
-@_compiled
+@compiled_once
 def between(x, lowest, highest, closed, out):  # type: ignore[no-untyped-def]
     """Whether values lie between bounds, the upper one among them where they are closed."""
     one, zero, gap = np.float32(1), np.float32(0), np.float32(np.nan)
@@ -334,7 +335,7 @@ def between(x, lowest, highest, closed, out):  # type: ignore[no-untyped-def]
         out[p] = (one if held else zero) if x[p] == x[p] else gap
 
 
-@_compiled
+@compiled_once
 def conjunction(x, y, out):  # type: ignore[no-untyped-def]
     """Three-valued and."""
     one, zero, gap = np.float32(1), np.float32(0), np.float32(np.nan)
@@ -343,7 +344,7 @@ def conjunction(x, y, out):  # type: ignore[no-untyped-def]
         out[p] = zero if (x[p] == 0) | (y[p] == 0) else (one if known else gap)
 
 
-@_compiled
+@compiled_once
 def disjunction(x, y, out):  # type: ignore[no-untyped-def]
     """Three-valued or."""
     one, zero, gap = np.float32(1), np.float32(0), np.float32(np.nan)
@@ -353,7 +354,7 @@ def disjunction(x, y, out):  # type: ignore[no-untyped-def]
         out[p] = one if true else (zero if known else gap)
 
 
-@_compiled
+@compiled_once
 def exclusion(x, y, out):  # type: ignore[no-untyped-def]
     """Whether exactly one is true."""
     one, zero, gap = np.float32(1), np.float32(0), np.float32(np.nan)
@@ -362,7 +363,7 @@ def exclusion(x, y, out):  # type: ignore[no-untyped-def]
         out[p] = (one if (x[p] != 0) ^ (y[p] != 0) else zero) if known else gap
 
 
-@_compiled
+@compiled_once
 def opposite(x, out):  # type: ignore[no-untyped-def]
     """The opposite."""
     one, zero, gap = np.float32(1), np.float32(0), np.float32(np.nan)

@@ -23,7 +23,9 @@ class Reduction:
     `merge(parts)` one such tuple of a list of them along the axis, and `final(part, dtype)` the result or a tuple of
     results. `dtype` tells the type of the results from that of the block, `empty` what comes of an axis without
     values (NaN is no-data), `ordered` that the order along the axis counts, `results` how many there are a row (0 if
-    that depends on options), and `name` what the statistic is called in a graph.
+    that depends on options), and `name` what the statistic is called in a graph. `grouped(block, axis, groups, skip)`
+    reduces groups of rows of a block at once, one after the other along the axis, where there is a quick way to do it;
+    it answers None for blocks for which there is none.
     """
 
     whole: Kernel
@@ -35,6 +37,7 @@ class Reduction:
     ordered: bool = False
     results: int = 1
     name: str = "reduction"
+    grouped: Kernel | None = None
 
 
 def combined(

@@ -37,6 +37,19 @@ def median(block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     return _median(values, axis, skip)[0]
 
 
+def medians_of_groups(block: np.ndarray, axis: int, groups: Sequence[Sequence[int]], skip: bool) -> np.ndarray | None:
+    """The medians of groups of rows, one after the other along the axis; None for blocks that numpy does as well."""
+    longest = max(map(len, groups), default=0)
+    if not compiled.usable(block) or longest > MOST_COMPILED:
+        return None
+    lengths = sorted({len(group) for group in groups})
+    ends = dict(zip(lengths, np.cumsum([len(_pairs(n)) for n in lengths]).tolist(), strict=True))
+    networks = np.array([(ends[len(g)] - len(_pairs(len(g))), ends[len(g)]) for g in groups], np.int64).reshape(-1, 2)
+    pairs = np.concatenate([_pairs(n) for n in lengths]) if lengths else _pairs(0)
+    options = (*compiled.members(groups), pairs, networks)
+    return compiled.reduced("loops_of_groups.medians", block, axis, [(block.dtype, len(groups))], skip, *options)[0]
+
+
 @tiled
 def _quantiles(block: np.ndarray, axis: int, skip: bool, probabilities: Sequence[float]) -> tuple[np.ndarray, ...]:
     ranked, valid = _ranked(block, axis, skip)
@@ -183,5 +196,5 @@ def _rolled(gap: np.ndarray, axis: int) -> np.ndarray:
     return (places + np.where(at_start, count, -count)) % length
 
 
-MEDIAN = Reduction(median, name="median")
+MEDIAN = Reduction(median, name="median", grouped=medians_of_groups)
 QUANTILES = Reduction(quantiles, results=0, name="quantiles")

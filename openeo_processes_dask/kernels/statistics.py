@@ -88,13 +88,23 @@ def _plain_mean(block: np.ndarray, axis: int, skip: bool) -> Part:
 
 def _of_whole_blocks(reduction: Reduction, divided: bool) -> Reduction:
     """The same statistic, for which a block that is not one of many makes no partial results."""
-    return dataclasses.replace(reduction, whole=functools.partial(_mean_of_block, reduction.whole, divided))
+    whole = functools.partial(_mean_of_block, reduction.whole, divided)
+    return dataclasses.replace(reduction, whole=whole, grouped=functools.partial(_means_of_groups, divided))
 
 
 def _mean_of_block(plain: Callable[..., Any], divided: bool, block: np.ndarray, axis: int, skip: bool) -> np.ndarray:
     if not compiled.usable(block):
         return plain(block, axis, skip)
     return compiled.reduced("means", block, axis, [(block.dtype, 1)], skip, divided)[0]
+
+
+def _means_of_groups(
+    divided: bool, block: np.ndarray, axis: int, groups: Sequence[Sequence[int]], skip: bool
+) -> np.ndarray | None:
+    if not compiled.usable(block):
+        return None
+    results, options = [(block.dtype, len(groups))], compiled.members(groups)
+    return compiled.reduced("loops_of_groups.means", block, axis, results, skip, divided, *options)[0]
 
 
 # --- products

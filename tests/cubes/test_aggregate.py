@@ -51,6 +51,39 @@ def test_a_reducer_of_two_nodes_runs_for_each_period() -> None:
 
 
 @pytest.mark.parametrize("chunks", LAYOUTS)
+@pytest.mark.parametrize(
+    "process",
+    [
+        child(
+            m=node("max", data=given("data")),
+            n=node("min", data=given("data")),
+            a=node("subtract", x=of("m"), y=of("n")),
+        ),
+        child(b=node("multiply", x=given("data"), y=2), m=node("median", data=of("b")), a=node("add", x=of("m"), y=1)),
+        child(m=node("mean", data=given("data")), a=node("max", data=[of("m"), 0])),
+        child(
+            m=node("mean", data=given("data")),
+            d=node("subtract", x=given("data"), y=of("m")),
+            s=node("sd", data=of("d")),
+        ),
+        child(f=node("first", data=given("data")), a=node("add", x=of("f"), y=1)),
+        child(e=node("array_element", data=given("data"), index=0)),
+        child(
+            q=node("quantiles", data=given("data"), probabilities=[0.5]), e=node("array_element", data=of("q"), index=0)
+        ),
+    ],
+    ids=["range", "median of twice", "with a list", "within the group", "first", "element", "quantile"],
+)
+def test_any_reducer_gives_for_a_period_what_it_gives_for_its_dates(chunks: Any, process: Any) -> None:
+    cube = cases.cube(cases.values((9, 2, 5, 6)), chunks)
+    result = cubes.aggregate_temporal_period(cube, "month", process)
+    months = pd.DatetimeIndex(cube.t.values).strftime("%Y-%m")
+    for label in result.t.values:
+        alone = cubes.reduce_dimension(cube.isel(t=np.flatnonzero(months == label)), process, "t")
+        np.testing.assert_allclose(result.sel(t=label), alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunks", LAYOUTS)
 def test_empty_periods_have_labels_and_no_data(chunks: Any) -> None:
     dates = at(["2023-01-05", "2023-01-20", "2023-04-01"])
     array = np.ones((3, 1, 2, 3), "float32")
