@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openeo_processes_dask.exceptions import StorageFailure
 from openeo_processes_dask.process_implementations.cubes import load_collection, save_result
 from openeo_processes_dask.process_implementations.cubes.saving import arrays, stream, workers
 from tests.cubes import cases
@@ -145,3 +146,64 @@ def test_blocks_of_a_store_are_written_by_one_only(sizes: list[int], factor: int
     (t, y, x) = made.blocks
     for sizes_of, step in zip((chunks[0], *chunks[2:]), (t, y, x), strict=True):
         assert all(size % step == 0 for size in sizes_of[:-1])
+
+
+@pytest.fixture(params=["workers write", "blocks come here"])
+def writing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workers see the folder, then not."""
+    if request.param == "blocks come here":
+        monkeypatch.setattr(workers, "all_see", lambda client, folder: False)
+
+
+@pytest.mark.usefixtures("writing")
+def test_paused_workers_end_a_save_with_an_error_that_names_them(tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster
+
+    quiet: Any = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
+    small = {"distributed.worker.memory.pause": 1e-4, "distributed.worker.memory.terminate": False}
+    with (
+        dask.config.set({"openeo.results": str(tmp_path), "openeo.save.standstill": "1s", **small}),
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=False, memory_limit="10GB", **quiet) as cluster,
+        Client(cluster) as client,
+    ):
+        paused(client)
+        cube = cases.cube(np.ones((3, 2, 8, 8)), {"t": 1})
+        with pytest.raises(StorageFailure, match=r"2 of 2 are paused.*of 9.31 GiB of .*memory") as told:
+            save_result(cube, "GTiff", {"path": "a"})
+        assert all(address in str(told.value) for address in client.scheduler_info(n_workers=-1)["workers"])
+    assert not list(tmp_path.iterdir())
+
+
+def paused(client: Any) -> None:
+    """Wait until all workers are."""
+    deadline = time.monotonic() + 30
+    while {one["status"] for one in client.scheduler_info(n_workers=-1)["workers"].values()} != {"paused"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("writing")
+def test_a_block_that_never_comes_ends_a_save(client: Any, tmp_path: Path) -> None:
+    cube = cases.cube(np.ones((3, 2, 8, 8)), {"t": 1})
+    slow = cube.copy(data=cube.data.map_blocks(lambda block: time.sleep(4) or block, dtype=float))
+    limits = {"openeo.save.timeout": "1s", "openeo.save.standstill": "300ms"}  # a busy worker does not stand still
+    with (
+        dask.config.set({"openeo.results": str(tmp_path), "scheduler": client, **limits}),
+        pytest.raises(StorageFailure, match=r"for 1 s no block was written; none of 1 is paused; they use"),
+    ):
+        save_result(slow, "GTiff", {"path": "a"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_without_workers_is_said(tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster
+
+    quiet: Any = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
+    with (
+        dask.config.set({"openeo.results": str(tmp_path), "openeo.save.standstill": "500ms"}),
+        LocalCluster(n_workers=0, processes=False, **quiet) as cluster,
+        Client(cluster),
+        pytest.raises(StorageFailure, match="the cluster has no workers left"),
+    ):
+        save_result(cases.cube(np.ones((3, 2, 8, 8)), {"t": 1}), "Zarr", {"path": "a"})
+    assert not list(tmp_path.iterdir())

@@ -38,7 +38,9 @@ def save_result(data: Cube, format: OutputFormat, options: OutputOptions = NO_OP
     This computes the cube, block by block: a block is written as soon as it is there, and no one holds more of the
     cube than that. On a cluster the workers write, if they see the folder, otherwise the blocks come to the client;
     a netCDF file has one writer, the client. Files appear under their names when they are complete; after a failure
-    there are none. What cannot be stored raises StorageFailure.
+    there are none. What cannot be stored raises StorageFailure, and so does a cluster that stands still, for example
+    because all workers are paused, out of memory: the setting `openeo.save.standstill` (60s) says how long no worker
+    may do anything, `openeo.save.timeout` (1h) how long no block may be written.
 
     Formats, in upper or lower case: GTiff, COG and PNG (one file for each date, with the date in its name where there
     are several; PNG holds bytes and unsigned shorts of at most four bands, with an `.aux.xml` that says where they

@@ -246,9 +246,13 @@ def _read_layer(
         return
     top, left = int(rows.min()), int(columns.min())
     window = Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
+    aligned = coverage.offset(grid, layer.grid) is not None
+    if aligned and done is None and not layer.masked and _same_gaps(file, layer, cell.dtype, nodata):
+        file.read(layer.index, window=window, out=cell[inside])  # nothing to be done to the values
+        return
     values = file.read(layer.index, window=window)
     valid = file.read_masks(layer.index, window=window) if layer.masked else None
-    if coverage.offset(grid, layer.grid) is None:
+    if not aligned:
         values = values[rows - top, columns - left]
         valid = None if valid is None else valid[rows - top, columns - left]
     own = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
@@ -261,6 +265,13 @@ def _read_layer(
     if gaps is not None and nodata is None and gaps.any():
         raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
     _paste(cell, inside, values, gaps, done)
+
+
+def _same_gaps(file: Any, layer: Layer, dtype: np.dtype, nodata: float | int | None) -> bool:
+    """Whether values of a file are those of the cube as they are stored."""
+    stored = np.dtype(file.dtypes[layer.index - 1])
+    own = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
+    return stored == dtype and (own == nodata or (stored.kind == "f" and (own is None or own != own)))
 
 
 def _alone(block: Block) -> set[tuple[int, int]]:

@@ -115,6 +115,7 @@ def _from_cluster(client: Any, values: da.Array, target: _Target) -> None:
     groups = _groups(work, keys)
     most = max(AHEAD * sum(client.nthreads().values()), 4)
     queue = as_completed(loop=client.loop)
+    ready = workers.in_time(client, queue)
     pending: dict[Any, Any] = {}
     try:
         while True:
@@ -124,7 +125,7 @@ def _from_cluster(client: Any, values: da.Array, target: _Target) -> None:
                 queue.update(futures)
             if not pending:
                 return
-            future = next(queue)
+            future = next(ready)
             target[where[future.key]] = future.result()
             pending.pop(future.key).release()
     finally:

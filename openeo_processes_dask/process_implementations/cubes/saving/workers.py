@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import dask
 import dask.array as da
 import dask.base
 import dask.core
 import numpy as np
 from dask.highlevelgraph import HighLevelGraph
+from dask.utils import format_bytes, parse_timedelta
 
-from openeo_processes_dask.exceptions import FileContentInvalid, OpenEOException
+from openeo_processes_dask.exceptions import FileContentInvalid, OpenEOException, StorageFailure
 
 Where = tuple[slice, ...]
 Write = Callable[[Where, np.ndarray], None]
 Finish = Callable[[slice], None]
 PATIENCE = 60  # seconds for the workers to say what they see, and for those that write to end
+STANDSTILL = "60s"  # in which no block is written and no worker does anything
+TIMEOUT = "1h"  # in which no block is written, whatever the workers do
+MOST_TOLD = 8  # workers that an error names
+LOOKS = 10  # how often the workers are looked at until it is called a standstill
 
 
 class Gate:
@@ -69,7 +76,7 @@ def all_see(client: Any, folder: Path) -> bool:
 
 def asked(client: Any, function: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What a function gives on each worker; those that are just being lost do not count."""
-    answers = client.run(function, *arguments, on_error="return")
+    answers = client.run(function, *arguments, on_error="return", callback_timeout=2 * PATIENCE)
     return [answer for answer in answers.values() if not isinstance(answer, OSError)]
 
 
@@ -80,6 +87,8 @@ def write(client: Any, values: da.Array, write: Write, finish: Finish | None, st
     ------
     FileContentInvalid
         If not all of the values were written.
+    StorageFailure
+        If the cluster stands still.
     """
     from distributed import as_completed, futures_of
 
@@ -90,7 +99,7 @@ def write(client: Any, values: da.Array, write: Write, finish: Finish | None, st
     futures = client.get(graph, list(dask.core.flatten(optimized.__dask_keys__())), sync=False)
     count = 0
     try:
-        for future in as_completed(futures, loop=client.loop):
+        for future in in_time(client, as_completed(futures, loop=client.loop)):
             count += int(future.result().sum())
             future.release()
             step()
@@ -101,6 +110,67 @@ def write(client: Any, values: da.Array, write: Write, finish: Finish | None, st
     asked(client, _forget, save)
     if count != values.size:
         raise FileContentInvalid(f"the cube was not written whole: {count} of {values.size} values")
+
+
+def in_time(client: Any, queue: Any) -> Iterator[Any]:
+    """The futures of an `as_completed` as they end, as long as the cluster does anything for them.
+
+    A worker that has too little memory pauses, and what only it could do is never done. The setting
+    `openeo.save.standstill` says how long no worker may do anything, `openeo.save.timeout` how long no future may end.
+
+    Raises
+    ------
+    StorageFailure
+        If nothing goes on any more.
+    """
+    standstill, timeout = (
+        parse_timedelta(dask.config.get(f"openeo.save.{name}", default))
+        for name, default in (("standstill", STANDSTILL), ("timeout", TIMEOUT))
+    )
+    step = standstill / LOOKS
+    ended = moved = looked = time.monotonic()
+    while not queue.is_empty():
+        if queue.has_ready():
+            yield next(queue)
+            ended = moved = time.monotonic()
+            continue
+        with queue.thread_condition:
+            queue.thread_condition.wait(min(step, 0.1))
+        now = time.monotonic()
+        if now - looked > step:
+            looked = now
+            known = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=2 * PATIENCE)["workers"]
+            moved = now if _busy(known) else moved
+            if now - moved > standstill:
+                raise StorageFailure(_stands(known, f"for {standstill:.0f} s no worker has done anything"))
+            if now - ended > timeout:
+                raise StorageFailure(_stands(known, f"for {timeout:.0f} s no block was written"))
+
+
+def _busy(known: Mapping[str, Any]) -> bool:
+    """Whether a worker of a cluster runs a task or is sent something."""
+    metrics = [one.get("metrics", {}) for one in known.values()]
+    return any(
+        one.get("task_counts", {}).get("executing") or one.get("transfer", {}).get("incoming_count") for one in metrics
+    )
+
+
+def _stands(known: Mapping[str, Any], what: str) -> str:
+    """What is wrong with the workers of a cluster, and what to do about it."""
+    if not known:
+        return f"{what}: the cluster has no workers left"
+    paused = [address for address, one in known.items() if one.get("status") == "paused"]
+    used = [f"{_memory(known[address])} of {address}" for address in (paused or known)][:MOST_TOLD]
+    if not paused:
+        return f"{what}; none of {len(known)} is paused; they use {', '.join(used)}. See what they do on the dashboard"
+    remedy = "give them more memory, or the cube smaller chunks or fewer threads to compute them"
+    return f"{what}; {len(paused)} of {len(known)} are paused, out of memory: {', '.join(used)}. Remedy: {remedy}"
+
+
+def _memory(one: Mapping[str, Any]) -> str:
+    limit = one.get("memory_limit")
+    used = format_bytes(int(one.get("metrics", {}).get("memory", 0)))
+    return f"{used} of {format_bytes(limit)}" if limit else used
 
 
 def _written(values: da.Array, write: Write, finish: Finish | None, save: str) -> da.Array:
