@@ -115,13 +115,17 @@ def regrid(data: Any, source: GeoBox, target: GeoBox, method: str, fill: Any) ->
     factors = _whole_factors(source, target)
     if factors is not None and method in rasters.COARSENED:
         return _coarsened(data, factors, target, method, fill)
-    way = rasters.Warp(
-        source_crs=_wkt(source), target_crs=_wkt(target), method=method, fill=fill, scale=_scale(source, target)
-    )
+    way = warp(source, target, method, fill)
     dtype = data.dtype if method in SELECTING else missing.float_of(data.dtype)
     if not isinstance(data, da.Array):
         return rasters.warp(data.astype(dtype, copy=False), source.affine, target.affine, target.shape.yx, way)
     return _warped(data, source, target, way, dtype)
+
+
+def warp(source: GeoBox, target: GeoBox, method: str, fill: Any) -> rasters.Warp:
+    """How pixels of one grid become pixels of another, the same for each part of it."""
+    scale = _scale(source, target)
+    return rasters.Warp(_wkt(source), _wkt(target), method=method, fill=fill, scale=scale)
 
 
 def _wkt(grid: GeoBox) -> str | None:
@@ -193,7 +197,7 @@ def _warped(data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, d
     for iy, ix in itertools.product(range(len(chunks[0])), range(len(chunks[1]))):
         top, left = int(starts[0][iy]), int(starts[1][ix])
         shape = (chunks[0][iy], chunks[1][ix])
-        window = _window(source, target, (top, left), shape, way)
+        window = window_under(source, target, (top, left), shape, way)
         affine = target.affine @ Affine.translation(left, top)
         for index, size in zip(leading, sizes, strict=True):
             key = (name, *index, iy, ix)
@@ -212,7 +216,7 @@ def _chunks(whole: int, size: int) -> tuple[int, ...]:
     return tuple(min(size, whole - start) for start in range(0, whole, size))
 
 
-def _window(
+def window_under(
     source: GeoBox, target: GeoBox, corner: tuple[int, int], shape: tuple[int, int], way: rasters.Warp
 ) -> tuple[int, int, int, int] | None:
     """The rows and columns (from, to) of the source that a block of the target needs; None if it needs none."""

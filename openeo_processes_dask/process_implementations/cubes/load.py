@@ -58,8 +58,9 @@ def load_collection(
     What is asked for is found from headers alone; pixels are read when they are computed, one task per block, and
     only those in the extents. The dimensions are t, bands, y and x; there is no t where no file has a date.
     Integers keep their no-data value, floats have NaN; where bands differ in type or no-data value, they get a type
-    that holds all and a value that means a gap in every one. Scales and offsets of catalogues are not applied; those
-    of packed netCDF and zarr variables are, because they belong to the encoding.
+    that holds all and a value that means a gap in every one. Scales and offsets of catalogues and images are applied
+    with the setting `openeo.load.scale` only; those of packed netCDF and zarr variables always, because they belong to
+    the encoding. The setting `openeo.load.resampling` says how images come to the cube's pixels, as for load_stac.
 
     Unknown bands raise LabelNotAvailable, an unknown id CollectionNotFound, a file that is no raster
     FileContentInvalid; properties are known for STAC only, elsewhere they raise PropertiesUnsupported.
@@ -89,10 +90,13 @@ def load_stac(
     cube is computed, and files of items outside of the extents are not opened at all.
 
     The grid of pixels is the items' own; where they have several, it covers all of them in the CRS of most, with the
-    finest resolution, and those that do not lie on it contribute their nearest pixels. One label of t is one instant;
-    of images of one instant the first that has a value at a pixel counts. An item without one of the bands has gaps
-    there. Scales and offsets are not applied. With the setting `openeo.load.group_by` at `day` all images of one day
-    (in UTC) make one label, the instant of the first. Gaps are what the no-data value, a mask or an alpha band says.
+    finest resolution, and those that do not lie on it contribute their nearest pixels, or what another method of
+    resample_spatial makes of them: the setting `openeo.load.resampling` (near). Methods that mix pixels give floating
+    point. One label of t is one instant; of images of one instant the first that has a value at a pixel counts. An
+    item without one of the bands has gaps there. With the setting `openeo.load.group_by` at `day` all images of one
+    day (in UTC) make one label, the instant of the first. Gaps are what the no-data value, a mask or an alpha band
+    says. Scales and offsets are not applied unless the setting `openeo.load.scale` is true: then values are floating
+    point, and those of the catalogue go before those of the files.
 
     An API gets the box, the interval and conditions on properties, as far as CQL2 can say them, and is asked page by
     page; what it sends is looked through again.

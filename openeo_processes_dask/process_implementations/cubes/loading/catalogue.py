@@ -179,7 +179,8 @@ def _item(document: Any, href: str) -> Item:
         assets = {str(k): {**a, "href": joined(href, a["href"])} for k, a in document["assets"].items()}
         return Item(str(document["id"]), dict(document["properties"]), assets, document.get("bbox"))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileContentInvalid(f"{href} holds no STAC Item: {error!r}") from error
+        called = f" (of the item {document['id']})" if isinstance(document, Mapping) and "id" in document else ""
+        raise FileContentInvalid(f"{href} holds no STAC Item{called}: {error!r}") from error
 
 
 def joined(base: str, href: str) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import dask
 import numpy as np
 import rasterio
 from affine import Affine
@@ -20,14 +22,27 @@ from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from openeo_processes_dask import arguments
-from openeo_processes_dask.exceptions import FileContentInvalid, FileNotFound, OpenEOException
+from openeo_processes_dask import arguments, grids
+from openeo_processes_dask.exceptions import (
+    FileContentInvalid,
+    FileNotFound,
+    OpenEOException,
+    ProcessParameterInvalid,
+)
+from openeo_processes_dask.kernels import missing, rasters
 
 # Formats that hold nothing but pixels; others, such as VRT, may point at any file or address.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
 HTTP = {"GDAL_HTTP_TIMEOUT": 60, "GDAL_HTTP_CONNECTTIMEOUT": 10, "GDAL_HTTP_MAX_RETRY": 3, "GDAL_HTTP_RETRY_DELAY": 1}
 TAKEN = "ACQUISITIONDATETIME"  # the item of GDAL's metadata
 READERS = 8  # headers that are read at once
+
+
+class Packing(NamedTuple):
+    """How a measurement comes of what is stored."""
+
+    scale: float
+    offset: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,16 @@ class Layer:
     nodata: float | int | None
     item: str = ""
     masked: bool = False  # whether the file tells gaps by a mask or an alpha band
+    packing: Packing | None = None  # None where values stay as they are stored
+    way: rasters.Warp | None = None  # to the pixels of the cube; None where each gets its nearest
+
+    @property
+    def given(self) -> tuple[np.dtype, float | int | None]:
+        """The type and the no-data value of what it gives to a cube."""
+        mixed = self.way is not None and self.way.method not in grids.SELECTING
+        if self.packing is None and not mixed:
+            return self.dtype, self.nodata
+        return missing.float_of(self.dtype), math.nan
 
     @property
     def called(self) -> str:
@@ -62,11 +87,27 @@ class Header:
     time: np.datetime64 | None
     masked: tuple[bool, ...]
     alpha: int = 0  # which band is an alpha band, from 1
+    packings: tuple[Packing, ...] = ()
 
     def layer(self, band: str, time: np.datetime64 | None, path: str, place: int) -> Layer:
         """One band of the file, counted from zero."""
         about = self.grid, self.dtypes[place], self.nodata[place]
-        return Layer(band, time, path, place + 1, *about, masked=self.masked[place])
+        packing = unpacked(self.packings[place])
+        return Layer(band, time, path, place + 1, *about, masked=self.masked[place], packing=packing)
+
+
+def unpacked(packing: Packing) -> Packing | None:
+    """The packing that is to be undone: none without the setting `openeo.load.scale`, or where it changes nothing.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If the setting is neither true nor false.
+    """
+    wanted = dask.config.get("openeo.load.scale", False)
+    if not isinstance(wanted, bool):
+        raise ProcessParameterInvalid(f"the setting openeo.load.scale is true or false, not {wanted!r}")
+    return packing if wanted and packing != (1.0, 0.0) else None
 
 
 @contextlib.contextmanager
@@ -113,6 +154,7 @@ def header(path: str, called: str | None = None) -> Header:
             _seen(file),
             tuple(MaskFlags.per_dataset in flags or MaskFlags.alpha in flags for flags in file.mask_flag_enums),
             file.colorinterp.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in file.colorinterp else 0,
+            tuple(itertools.starmap(Packing, zip(file.scales, file.offsets, strict=True))),
         )
 
 

@@ -19,8 +19,11 @@ from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from openeo_processes_dask import dimensions
+from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.exceptions import FileContentInvalid, OpenEOException, ProcessParameterInvalid
+from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.kernels import rasters as warping
+from openeo_processes_dask.vocabulary import METHODS
 
 from . import chunking, coverage
 from .layers import Layer, is_remote, opened
@@ -63,12 +66,12 @@ def cube(
     layers = [layer for layer in layers if id(layer.grid) in reached]
     if not layers:
         raise request.nothing(source, "no image lies")
-    layers = _grouped(layers)
+    layers = _ways(_grouped(layers), grid)
     times = sorted({layer.time for layer in layers if layer.time is not None})
     cells = _cells(layers, times, bands)
     masked = any(layer.masked and layer.nodata is None for layer in layers)
     gaps = bool(polygons) or masked or _uncovered(cells, max(len(times), 1) * len(bands), grid)
-    dtype, nodata = chunking.shared({(layer.dtype, layer.nodata) for layer in layers}, gaps)
+    dtype, nodata = chunking.shared({layer.given for layer in layers}, gaps)
     row, column = coverage.offset(grid, layers[0].grid) or (0, 0)
     shape = (max(len(times), 1), len(bands), *grid.shape)
     sizes = chunking.chunks(shape, dtype.itemsize, (1, *block), (0, row, column))
@@ -95,6 +98,27 @@ def _grouped(layers: Sequence[Layer]) -> Sequence[Layer]:
     for moment, layer in sorted(((one.time, one) for one in layers if one.time is not None), key=lambda pair: pair[0]):
         made.append(replace(layer, time=first.setdefault(moment.astype("datetime64[D]"), moment)))
     return made
+
+
+def _ways(layers: Sequence[Layer], grid: GeoBox) -> Sequence[Layer]:
+    """The layers, each with its way to the pixels of a grid that it does not lie on.
+
+    The setting `openeo.load.resampling` says how: `near`, or one of the other methods of resample_spatial.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If there is no such method.
+    """
+    method = dask.config.get("openeo.load.resampling", "near")
+    if method not in METHODS:
+        raise ProcessParameterInvalid(f"the setting openeo.load.resampling is one of {', '.join(METHODS)}")
+    if method == "near":
+        return layers
+    every = coverage.distinct_grids(layer.grid for layer in layers)
+    # the values are warped as floating point, with NaN for gaps
+    ways = {id(one): grids.warp(one, grid, method, None) for one in every if coverage.offset(grid, one) is None}
+    return [replace(layer, way=ways.get(id(layer.grid))) for layer in layers]
 
 
 def _cells(layers: Iterable[Layer], times: list[np.datetime64], bands: Sequence[Band]) -> dict[Any, list[Layer]]:
@@ -168,7 +192,8 @@ def _identity(cells: dict[Any, list[Layer]]) -> list[str]:
         for one in found:
             if one.path not in states:
                 states[one.path] = None if is_remote(one.path) else _state(one.path)
-            parts.append(f"{cell} {one.path} {one.index} {one.grid.affine} {one.nodata} {states[one.path]}")
+            values = f"{one.nodata} {one.packing} {one.way}"
+            parts.append(f"{cell} {one.path} {one.index} {one.grid.affine} {values} {states[one.path]}")
     return parts
 
 
@@ -241,37 +266,68 @@ def _read_layer(
 ) -> None:
     """Read what a layer has of a block's grid into a cell; `done` are the pixels that other layers filled before."""
     _check(file, layer, cell.dtype)
+    if layer.way is not None:
+        values, apart = _warped(file, layer, layer.way, grid)
+        _paste(cell, (slice(None), slice(None)), values, apart, done)  # outside of the image there are gaps as well
+        return
     rows, columns, inside = coverage.nearest(grid, layer.grid)
     if not rows.size or not columns.size:
         return
     top, left = int(rows.min()), int(columns.min())
     window = Window(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
     aligned = coverage.offset(grid, layer.grid) is not None
-    if aligned and done is None and not layer.masked and _same_gaps(file, layer, cell.dtype, nodata):
+    if aligned and done is None and _same_gaps(file, layer, cell.dtype, nodata):
         file.read(layer.index, window=window, out=cell[inside])  # nothing to be done to the values
         return
-    values = file.read(layer.index, window=window)
-    valid = file.read_masks(layer.index, window=window) if layer.masked else None
+    values, gaps = _measured(file, layer, window)
     if not aligned:
         values = values[rows - top, columns - left]
-        valid = None if valid is None else valid[rows - top, columns - left]
-    own = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
-    if valid is None and done is None and (own == nodata or (values.dtype.kind == "f" and (own is None or own != own))):
-        cell[inside] = values  # gaps mean the same there
-        return
-    gaps = chunking.is_gap(values, own)
-    if valid is not None:
-        gaps = valid == 0 if gaps is None else gaps | (valid == 0)
+        gaps = None if gaps is None else gaps[rows - top, columns - left]
     if gaps is not None and nodata is None and gaps.any():
         raise FileContentInvalid(f"{layer.called} has no-data pixels, which its catalogue does not say")
     _paste(cell, inside, values, gaps, done)
 
 
+def _measured(file: Any, layer: Layer, window: Window) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values of a window, with scale and offset where that is wanted, and where the gaps are, if there can be."""
+    values = file.read(layer.index, window=window)
+    gaps = chunking.is_gap(values, _own_nodata(file, layer))
+    if layer.masked:
+        hidden = file.read_masks(layer.index, window=window) == 0
+        gaps = hidden if gaps is None else gaps | hidden
+    if layer.packing is not None:
+        kind = layer.given[0].type
+        values = values.astype(kind) * kind(layer.packing.scale) + kind(layer.packing.offset)
+    return values, gaps
+
+
+def _warped(file: Any, layer: Layer, way: warping.Warp, grid: GeoBox) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a layer on another grid, and where there are none."""
+    dtype = layer.given[0]
+    source = grids.window_under(layer.grid, grid, (0, 0), grid.shape.yx, way)
+    if source is None:
+        return np.zeros(grid.shape.yx, dtype), np.ones(grid.shape.yx, bool)
+    top, bottom, left, right = source
+    values, gaps = _measured(file, layer, Window(left, top, right - left, bottom - top))
+    values = values.astype(missing.float_of(dtype))
+    if gaps is not None:
+        values[gaps] = np.nan
+    corner = coverage.part(layer.grid, top, left, bottom, right).affine
+    made = warping.warp(values, corner, grid.affine, grid.shape.yx, way)
+    gaps = np.isnan(made)
+    return (made if dtype.kind == "f" else np.where(gaps, 0, made).astype(dtype)), gaps
+
+
+def _own_nodata(file: Any, layer: Layer) -> Any:
+    return layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
+
+
 def _same_gaps(file: Any, layer: Layer, dtype: np.dtype, nodata: float | int | None) -> bool:
     """Whether values of a file are those of the cube as they are stored."""
-    stored = np.dtype(file.dtypes[layer.index - 1])
-    own = layer.nodata if layer.nodata is not None else file.nodatavals[layer.index - 1]
-    return stored == dtype and (own == nodata or (stored.kind == "f" and (own is None or own != own)))
+    stored, own = np.dtype(file.dtypes[layer.index - 1]), _own_nodata(file, layer)
+    if layer.masked or layer.packing is not None or stored != dtype:
+        return False
+    return bool(own == nodata or (stored.kind == "f" and (own is None or own != own)))
 
 
 def _alone(block: Block) -> set[tuple[int, int]]:

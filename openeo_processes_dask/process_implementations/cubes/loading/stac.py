@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from openeo_processes_dask import arguments
 from openeo_processes_dask.exceptions import FileContentInvalid
 
 from .catalogue import Item, local
-from .layers import Header, Layer, geobox, headers, storable
+from .layers import Header, Layer, Packing, geobox, headers, storable, unpacked
 from .request import Band, Request
 
 RASTERS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg")
 RASTER_TYPES = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/png", "image/jpeg")
 ARRAYS = (".nc", ".nc4", ".zarr")
 ARRAY_TYPES = ("application/x-netcdf", "application/netcdf", "application/vnd+zarr", "application/vnd.zarr")
+SHARED = ("data_type", "nodata", "eo:common_name", "raster:scale", "raster:offset")  # what an asset says of its bands
 SIDE_SHOWS = {"thumbnail", "overview", "metadata", "visual"}
 
 
@@ -119,7 +121,7 @@ def _parts(item: Item) -> list[Part]:
 
 def _described(asset: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the catalogue says of an asset's bands, in the way of STAC 1.1 or of the extensions before it."""
-    shared = {name: asset[name] for name in ("data_type", "nodata", "eo:common_name") if name in asset}
+    shared = {name: asset[name] for name in SHARED if name in asset}
     merged: list[dict[str, Any]] = []
     for field in ("raster:bands", "eo:bands", "bands"):
         for index, about in enumerate(asset.get(field) or ()):
@@ -175,7 +177,25 @@ def _layer(part: Part, sample: Header, own: Header | None) -> Layer:
     assert grid is not None  # without a grid in the catalogue the header was read
     # the last of two or four bands counts as alpha in some formats, even where the catalogue says that it is data
     masked = known.masked[part.index - 1] and not 0 < known.alpha <= part.described
-    return Layer(part.band.name, part.time, part.href, part.index, grid, dtype, nodata, part.item.id, masked)
+    packing = unpacked(_packing(part, known))
+    return Layer(part.band.name, part.time, part.href, part.index, grid, dtype, nodata, part.item.id, masked, packing)
+
+
+def _packing(part: Part, known: Header) -> Packing:
+    """What the catalogue says of scale and offset, else what the file does.
+
+    Raises
+    ------
+    FileContentInvalid
+        If one of them is no number that values could have been packed with.
+    """
+    own = known.packings[part.index - 1]
+    scale = part.about.get("raster:scale", part.about.get("scale", own.scale))
+    offset = part.about.get("raster:offset", part.about.get("offset", own.offset))
+    for value in (scale, offset):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise FileContentInvalid(f"{part.href} of item {part.item.id} has a scale or an offset of {value!r}")
+    return Packing(float(scale), float(offset))
 
 
 def _grid(part: Part) -> GeoBox | None:
