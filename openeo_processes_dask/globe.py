@@ -22,6 +22,7 @@ MOST_POINTS = 10_000_000  # of one geometry: more are a slip of the pen, and wou
 _WIDE = 300_000.0  # metres from the middle of a geometry: farther off, a plane around it is not true enough
 _PIECE = 1.0  # degree on a great circle: so much of an outline lies in one plane
 _SEAM = 0.001  # metres that may lie between what belongs together
+_FINEST = 1e-6  # metres: what lies closer together is one place, as slopes between may have no number
 _QUARTER = 16  # edges of a quarter of a circle
 _ROUNDS = 1000  # of drawing points, which hardly ever takes more than a few
 _MOST_DRAWN = 1_000_000  # points at a time
@@ -72,15 +73,28 @@ def buffered(shapes: np.ndarray, crs: pyproj.CRS | None, distance: float) -> np.
 
     In degrees a result that reaches over the antimeridian is cut there, as RFC 7946 asks for, and one that holds a
     pole reaches to the latitude of 90 degrees at all its longitudes.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If they lie nowhere on the globe, or an outline is so tangled that no area can be told from it.
     """
     require_on_ground(shapes, crs)
     unit = metres_per_unit(crs)
-    if unit is not None:
-        return shapely.buffer(shapes, distance / unit, quad_segs=_QUARTER)
-    out = np.empty(len(shapes), object)
-    for index, shape in enumerate(shapes):
-        out[index] = shape if shape.is_empty else _buffered_on_globe(shape, crs or LONGITUDE_LATITUDE, distance)
-    return out
+    try:
+        if unit is not None:
+            return _grown(shapes, distance / unit, _FINEST / unit)
+        out = np.empty(len(shapes), object)
+        for index, shape in enumerate(shapes):
+            out[index] = shape if shape.is_empty else _buffered_on_globe(shape, crs or LONGITUDE_LATITUDE, distance)
+        return out
+    except shapely.errors.GEOSException as problem:
+        raise ProcessParameterInvalid(f"there is a geometry that no buffer can be made of: {problem}") from problem
+
+
+def _grown(shapes: Any, distance: float, finest: float = _FINEST) -> Any:
+    """Geometries of a plane, widened; places that lie closer together than the finest are one."""
+    return shapely.buffer(shapely.set_precision(shapes, finest, mode="pointwise"), distance, quad_segs=_QUARTER)
 
 
 def _buffered_on_globe(shape: Any, crs: pyproj.CRS, distance: float) -> Any:
@@ -91,9 +105,9 @@ def _buffered_on_globe(shape: Any, crs: pyproj.CRS, distance: float) -> Any:
         flat = plane.flat(shape, abs(distance) / 4)
         if shapely.get_dimensions(shape) == 2:  # halves that meet at 180° grow together first
             grown = shapely.buffer(shapely.get_parts(shapely.make_valid(flat)), _SEAM, join_style="mitre")
-            made = shapely.buffer(shapely.union_all(grown), distance - _SEAM, quad_segs=_QUARTER)
+            made = _grown(shapely.union_all(grown), distance - _SEAM)
         else:
-            made = shapely.buffer(flat, distance, quad_segs=_QUARTER)
+            made = _grown(flat, distance)
         return plane.degrees(shapely.simplify(made, abs(distance) * 1e-4))
     around = [_buffered_on_globe(part, crs, abs(distance)) for part in _pieces(shape)] or [shapely.Polygon()]
     rim = shapely.union_all(around)
@@ -154,7 +168,7 @@ class _Plane:
         """A geometry in metres, its edges with points so close that they stay where they were."""
         degrees = max(step / 111_000, self.radius / 111_000 / 64, 1e-9)
         dense = shapely.segmentize(shape, degrees) if shapely.get_dimensions(shape) > 0 else shape
-        return shapely.transform(dense, self._metres)
+        return shapely.set_precision(shapely.transform(dense, self._metres), _FINEST, mode="pointwise")
 
     def degrees(self, shape: Any) -> Any:
         """Polygons in metres as polygons in degrees, cut at the antimeridian."""

@@ -24,6 +24,7 @@ POINTS, LINES, POLYGONS = ("Point", "MultiPoint"), ("LineString", "MultiLineStri
 KINDS = (*POINTS, *LINES, *POLYGONS)
 DIMENSION = "geometry"
 _FARTHEST = 1e10  # in units of any CRS
+_NOTHING_AT_ALL = 1e-20  # of these units: a coordinate so near to zero is zero, as slopes to it have no number
 FEATURE_ID = "feature_id"  # the coordinate that holds the identifiers of features
 PROPERTY = "property"  # the attribute of a coordinate that holds the name of its property, where that is another
 NOTHING = shapely.GeometryCollection()  # stands where a feature has no geometry
@@ -216,6 +217,9 @@ def _checked(shapes: Iterable[Any], name: str, kinds: Sequence[str]) -> np.ndarr
         raise ProcessParameterInvalid(
             f"{name} holds coordinates that lie nowhere, first in {str(found[strange][0])[:80]}"
         )
+    tiny = shapely.get_coordinates(found)
+    if ((np.abs(tiny) < _NOTHING_AT_ALL) & (tiny != 0)).any():
+        found = shapely.transform(found, lambda at: np.where(np.abs(at) < _NOTHING_AT_ALL, 0.0, at))
     return found
 
 

@@ -13,8 +13,8 @@ import pyproj
 import pytest
 import shapely
 import xarray as xr
+from hypothesis import example, settings
 from hypothesis import given as examples
-from hypothesis import settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -164,6 +164,10 @@ places = st.tuples(sizes, sizes)
 
 @settings(deadline=None, max_examples=150)
 @examples(st.lists(places, min_size=1, max_size=6), st.sampled_from([4326, 32632, 3857]))
+@example([(1.0, 0.0), (0.0, 0.0), (1.0, 0.0), (0.0, 9.4e-217)], 32632)  # a slope with no number
+@example([(0.0, 0.0), (1.0, -1.0), (0.0, 5e-324), (1.0, 0.0)], 3857)
+@example([(0.0, 0.0), (0.0, -1e-143), (30.0, -0.238), (30.0, -0.238), (30.0, -0.238)], 4326)
+@example([(1e8, -1e9), (-1e9, 1e-8), (5e-324, -1e9), (-1e9, 1e-8), (1e-12, 1.0)], 3857)
 def test_coordinates_of_any_size_give_a_value_or_an_error(at: list[Any], code: int) -> None:
     shape = shapely.Polygon(at) if len(at) > 3 else shapely.MultiPoint(at)
     cube = cases.cube(cases.values((1, 1, 6, 8), gaps=0), {"y": 3, "x": 3})
