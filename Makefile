@@ -10,7 +10,7 @@ COMPOSE = docker compose --file .devcontainer/docker-compose.yml
 WORKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test suite check lint types asv-check budgets cluster-up cluster-test cluster-bench cluster-down lock clean
+.PHONY: help install bench test fuzz suite check lint types asv-check budgets cluster-up cluster-test cluster-bench cluster-down lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ bench: $(INSTALLED)  ## run the main job: workflows and suites, ending in a tabl
 
 test: $(INSTALLED)  ## run the whole test suite
 	$(RUN) pytest $(ARGS)
+
+fuzz: $(INSTALLED)  ## look for examples that break a law, other ones each time
+	$(RUN) pytest -m hypothesis --hypothesis-profile fuzz $(ARGS)
 
 suite: $(INSTALLED)  ## run the official test suite's dask runner, in an environment of its own
 	$(PYTHON) -m venv $(VENV)-suite

@@ -26,8 +26,6 @@ from tests.test_scaling import EVERY
 
 FIXED = settings(
     phases=[Phase.explicit, Phase.generate, Phase.shrink],  # explaining a failure takes minutes
-    derandomize=True,  # the same examples in each run
-    database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
