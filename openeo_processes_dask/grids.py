@@ -14,12 +14,11 @@ from affine import Affine
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from rasterio.warp import calculate_default_transform
 
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
-from openeo_processes_dask.kernels import missing, rasters
+from openeo_processes_dask.kernels import missing, rasters, warping
 
 SELECTING = frozenset({"near", "mode", "max", "min", "med", "q1", "q3"})  # these return values that were there
 _CLOSE = 1e-6  # of a pixel
@@ -96,7 +95,7 @@ def resampled(source: GeoBox, resolution: tuple[float, float], crs: Any, align: 
             _wkt(source), crs.to_wkt(), source.width, source.height, west, south, east, north
         )
         rx, ry = (r or abs(g) for r, g in zip(resolution, (guess.a, guess.e), strict=True))
-        to = Transformer.from_crs(source.crs.proj, crs, always_xy=True)
+        to = warping.transformer(_wkt(source), crs.to_wkt())
         west, south, east, north = to.transform_bounds(west, south, east, north, densify_pts=21)
         code = crs.to_wkt()
     if max((east - west) / rx, (north - south) / ry) > _LARGEST:
@@ -117,9 +116,30 @@ def regrid(data: Any, source: GeoBox, target: GeoBox, method: str, fill: Any) ->
         return _coarsened(data, factors, target, method, fill)
     way = warp(source, target, method, fill)
     dtype = data.dtype if method in SELECTING else missing.float_of(data.dtype)
-    if not isinstance(data, da.Array):
-        return rasters.warp(data.astype(dtype, copy=False), source.affine, target.affine, target.shape.yx, way)
-    return _warped(data, source, target, way, dtype)
+    quick = _quick(way, source, target, dtype)
+    if isinstance(data, da.Array):
+        return _warped(data, source, target, way, quick, dtype)
+    if quick is not None:
+        return warping.warped(data.astype(dtype, copy=False), (0, 0), (0, 0), target.shape.yx, quick)
+    return rasters.warp(data.astype(dtype, copy=False), source.affine, target.affine, target.shape.yx, way)
+
+
+def _quick(way: rasters.Warp, source: GeoBox, target: GeoBox, dtype: np.dtype) -> warping.Way | None:
+    """The way without GDAL, for nearest pixels and for means of four; None for others."""
+    few = (
+        way.method == "bilinear" and way.fill is None and dtype.itemsize >= 4 and min(way.scale) >= warping.LEAST_SCALE
+    )
+    if not (few or way.method == "near"):
+        return None
+    return warping.Way(*_grids(source, target), way.method, way.gap(dtype))
+
+
+def _grids(source: GeoBox, target: GeoBox) -> tuple[warping.Grid, warping.Grid]:
+    """Both grids, without CRSs if those are the same or one is not known."""
+    same_crs = source.crs is None or target.crs is None or source.crs == target.crs
+    source_crs, target_crs = (None, None) if same_crs else (_wkt(source), _wkt(target))
+    there = warping.Grid(source_crs, source.affine, source.shape.yx)
+    return there, warping.Grid(target_crs, target.affine, target.shape.yx)
 
 
 def warp(source: GeoBox, target: GeoBox, method: str, fill: Any) -> rasters.Warp:
@@ -177,15 +197,13 @@ def _scale(source: GeoBox, target: GeoBox) -> tuple[float, float]:
 
 def _source_pixels(source: GeoBox, target: GeoBox, points: np.ndarray) -> np.ndarray:
     """Points (n, 2) in pixels (x, y) of the target as pixels of the source."""
-    px, py = np.asarray(points, dtype=float).T
-    x, y = target.affine @ (px, py)
-    if source.crs is not None and target.crs is not None and source.crs != target.crs:
-        x, y = Transformer.from_crs(target.crs.proj, source.crs.proj, always_xy=True).transform(x, y)
-    with np.errstate(invalid="ignore"):
-        return np.stack(~source.affine @ (np.asarray(x), np.asarray(y)), axis=-1)
+    there, here = _grids(source, target)
+    return np.stack(warping.places(here, there, *np.asarray(points, dtype=float).T), axis=-1)
 
 
-def _warped(data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, dtype: np.dtype) -> da.Array:
+def _warped(
+    data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, quick: warping.Way | None, dtype: np.dtype
+) -> da.Array:
     """A graph with one task per target block, which gets the source blocks that lie under it."""
     chunks = tuple(_chunks(n, int(c)) for n, c in zip(target.shape.yx, data.chunksize[-2:], strict=True))
     name = f"openeo-warp-{tokenize(data.name, source, target, way)}"
@@ -206,8 +224,12 @@ def _warped(data: da.Array, source: GeoBox, target: GeoBox, way: rasters.Warp, d
                 continue
             rows, columns, crop = _blocks_under(window, edges)
             parts = [[(data.name, *index, r, c) for c in columns] for r in rows]
-            corner = source.affine @ Affine.translation(window[2], window[0])
-            layer[key] = (rasters.warp_parts, parts, crop, dtype, corner, affine, shape, way)
+            if quick is not None:
+                corner = (window[0], window[2])
+                layer[key] = (warping.warped_parts, parts, crop, dtype, corner, (top, left), shape, quick)
+                continue
+            moved = source.affine @ Affine.translation(window[2], window[0])
+            layer[key] = (rasters.warp_parts, parts, crop, dtype, moved, affine, shape, way)
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])  # type: ignore[list-item]  # dask types its own arrays too narrowly
     return da.Array(graph, name, (*data.chunks[:-2], *chunks), dtype, meta=np.empty((0,) * data.ndim, dtype))
 

@@ -12,7 +12,7 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 
-from openeo_processes_dask.kernels import missing, sorting, statistics
+from openeo_processes_dask.kernels import missing, sorting, statistics, warping
 
 GDAL_TYPES = {"bool": "uint8", "float16": "float32"}  # what stands for the types that GDAL does not know
 GDAL_NAMES = {"near": "nearest", "cubicspline": "cubic_spline"}
@@ -111,10 +111,7 @@ def warp_parts(
     way: Warp,
 ) -> np.ndarray:
     """Values of one target block from the source blocks under it, cut to what it needs."""
-    rows = [np.concatenate(row, axis=-1) if len(row) > 1 else row[0] for row in parts]
-    data = np.concatenate(rows, axis=-2) if len(rows) > 1 else rows[0]
-    (top, bottom), (left, right) = crop
-    return warp(data[..., top:bottom, left:right].astype(dtype, copy=False), source, target, shape, way)
+    return warp(warping.cropped(parts, crop, dtype), source, target, shape, way)
 
 
 COARSENED = {

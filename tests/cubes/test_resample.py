@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio.warp
 import xarray as xr
 from rasterio.enums import Resampling
+from scipy import ndimage
 
 from openeo_processes_dask import exceptions
+from openeo_processes_dask.kernels import compiled, warping
 from openeo_processes_dask.process_implementations import cubes
 from tests.cubes import cases
 from tests.laziness import nothing_computed
@@ -194,3 +197,77 @@ def test_planes_that_are_warped_together_are_those_that_are_warped_alone(method:
     alone = [cubes.resample_spatial(cube.isel(t=[i], bands=[j]), 10, 32633, method) for i in range(3) for j in range(2)]
     for number, one in enumerate(alone):
         np.testing.assert_array_equal(together.values[number // 2, number % 2], one.values[0, 0])
+
+
+def exact_places(result: xr.DataArray, cube: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pixels of a result lie in rows and columns of a cube, as pyproj says for each of them."""
+    to = pyproj.Transformer.from_crs(result.rio.crs, cube.rio.crs, always_xy=True)
+    x, y = to.transform(*np.meshgrid(result.x.values, result.y.values))
+    steps = [(one.values[1] - one.values[0]) for one in (cube.y, cube.x)]
+    return (y - cube.y.values[0]) / steps[0], (x - cube.x.values[0]) / steps[1]
+
+
+FINE, COARSE = 10.0, 50_000.0  # the lattice does not serve pixels of 50 km: their places are computed one by one
+
+
+@pytest.mark.parametrize(
+    ("pixel", "projection", "resolution"),
+    [
+        *((FINE, *to) for to in ((3035, 10), (3857, 11), (32633, 8), (4326, 8e-5))),
+        *((COARSE, *to) for to in ((3035, 50_000), (32633, 40_000), (4326, 0.3))),
+    ],
+)
+def test_bilinear_pixels_are_those_of_scipy_at_exact_places(pixel: float, projection: int, resolution: float) -> None:
+    array = smooth((1, 1, 60, 70))
+    cube = cases.cube(array).assign_coords(
+        y=5_000_000 - pixel * (np.arange(60) + 0.5), x=600_000 + pixel * (np.arange(70) + 0.5)
+    )
+    result = cubes.resample_spatial(cube, resolution, projection, "bilinear")
+    rows, columns = exact_places(result, cube)
+    inner = (rows > 0) & (rows < 59) & (columns > 0) & (columns < 69)
+    expected = ndimage.map_coordinates(array[0, 0].astype(float), [rows[inner], columns[inner]], order=1)
+    step = max(np.abs(np.diff(array[0, 0], axis=axis)).max() for axis in (0, 1))
+    np.testing.assert_allclose(result.values[0, 0][inner], expected, atol=2 * warping.TOLERANCE * step)
+    near = cubes.resample_spatial(cube, resolution, projection, "near").values[0, 0]
+    sure = inner & (np.abs(rows % 1 - 0.5) > warping.TOLERANCE) & (np.abs(columns % 1 - 0.5) > warping.TOLERANCE)
+    chosen = array[0, 0][np.rint(rows[sure]).astype(int), np.rint(columns[sure]).astype(int)]
+    np.testing.assert_array_equal(near[sure], chosen)
+
+
+@pytest.mark.parametrize("method", ["near", "bilinear"])
+@pytest.mark.parametrize("chunks", [{"y": 17, "x": 23, "t": 1}, {"y": 60, "x": 11}])
+@pytest.mark.parametrize("projection", [3035, 32633, None])
+@pytest.mark.parametrize("always", [False, True], ids=["numpy", "compiled"])
+def test_no_bit_depends_on_chunks_or_on_the_compiler(
+    method: str, chunks: dict, projection: int | None, always: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = cases.values((2, 2, 60, 70), gaps=0.2)
+    array[:, :, 20:24, 30:33] = np.inf
+    whole = cubes.resample_spatial(cases.cube(array), 9.7, projection, method)
+    monkeypatch.setattr(compiled, "LEAST", 1 if always else 10**9)
+    np.testing.assert_array_equal(cubes.resample_spatial(cases.cube(array, chunks), 9.7, projection, method), whole)
+
+
+@pytest.mark.parametrize("projection", [3035, None])
+def test_bilinear_pixels_with_gaps_around_are_those_of_gdal(projection: int | None) -> None:
+    cube = cases.cube(cases.values((1, 1, 60, 70), gaps=0.2))
+    result = cubes.resample_spatial(cube, 9.8, projection, "bilinear")
+    expected = np.full(result.shape[2:], np.nan, "float32")
+    rasterio.warp.reproject(
+        cube.values[0, 0],
+        expected,
+        src_transform=cube.rio.transform(),
+        src_crs=cube.rio.crs,
+        src_nodata=np.nan,
+        dst_transform=result.rio.transform(),
+        dst_crs=result.rio.crs,
+        dst_nodata=np.nan,
+        resampling=Resampling.bilinear,
+        tolerance=0,
+        XSCALE=1,
+        YSCALE=1,
+    )
+    got = result.values[0, 0]
+    both = np.isfinite(got) & np.isfinite(expected)
+    assert (np.isfinite(got) != np.isfinite(expected)).mean() < 1e-3  # where the nearest of two is a matter of rounding
+    np.testing.assert_allclose(got[both], expected[both], atol=1e-3)

@@ -46,8 +46,9 @@ def resample_spatial(
     """Resample x and y to a resolution, a CRS, or both.
 
     The new grid starts exactly at one corner of the cube's extent and covers all of it. Whole factors on the same
-    CRS average (or pick) aligned pixels block by block; anything else is warped by GDAL, each block from the source
-    pixels that it needs, with the coordinates of each pixel computed exactly. Methods that make new values
+    CRS average (or pick) aligned pixels block by block; anything else is warped, each block from the source pixels
+    that it needs, by GDAL or, for nearest pixels and means of four, by loops of our own. Coordinates are exact, or to
+    a hundredth of a pixel and the same in whichever block a pixel lies. Methods that make new values
     (`average`, `bilinear`, `cubic` …) give floating point with NaN for gaps, and gaps do not count.
     """
     cube = dimensions.as_cube(data)
