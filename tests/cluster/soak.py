@@ -40,7 +40,7 @@ def main() -> int:
 def soak(backend: Backend, seconds: float, chance: random.Random) -> int:
     began = time.monotonic()
     outcomes: dict[str, int] = {}
-    memory: list[int] = []
+    memory: dict[str, list[int]] = {"scheduler": [], "worker": []}
     while time.monotonic() - began < seconds:
         fault = chance.choice([nothing, nothing, kill_a_worker, restart_a_worker, restart_the_scheduler])
         workflow = chance.choice(WORKFLOWS)
@@ -56,12 +56,17 @@ def soak(backend: Backend, seconds: float, chance: random.Random) -> int:
         how = f"{fault.__name__}: {'right result' if 'result' in end else end.get('error', 'no word')}"
         outcomes[how] = outcomes.get(how, 0) + 1
         backend.up(WORKERS)
-        memory.append(memory_of_the_scheduler(backend))
-        say(f"{time.monotonic() - began:6.0f} s  {workflow}, {how}; scheduler {memory[-1] / 1e6:.0f} MB")
-    third = max(len(memory) // 3, 1)
-    first, last = statistics.median(memory[:third]), statistics.median(memory[-third:])
-    say(json.dumps({"runs": len(memory), "outcomes": outcomes, "scheduler": {"first": first, "last": last}}, indent=1))
-    return 0 if last <= GROWTH * first else 1
+        for service, seen in memory.items():
+            seen.append(largest(backend, service))
+        held = ", ".join(f"{service} {seen[-1] / 1e6:.0f} MB" for service, seen in memory.items())
+        say(f"{time.monotonic() - began:6.0f} s  {workflow}, {how}; {held}")
+    third = max(len(memory["worker"]) // 3, 1)
+    grown = {
+        service: {"first": statistics.median(seen[:third]), "last": statistics.median(seen[-third:])}
+        for service, seen in memory.items()
+    }
+    say(json.dumps({"runs": len(memory["worker"]), "outcomes": outcomes, "bytes": grown}, indent=1))
+    return 0 if all(held["last"] <= GROWTH * held["first"] for held in grown.values()) else 1
 
 
 def nothing(backend: Backend, chance: random.Random) -> None: ...
@@ -79,14 +84,11 @@ def restart_the_scheduler(backend: Backend, chance: random.Random) -> None:
     backend.run("docker", "restart", "--time", "1", *backend.containers("scheduler"))
 
 
-def memory_of_the_scheduler(backend: Backend) -> int:
-    """Bytes that the scheduler's process holds."""
-    (scheduler,) = backend.containers("scheduler")
-    status = (
-        "cat $(grep -ls 'dask.scheduler' /proc/[0-9]*/cmdline | sed 's/cmdline/status/') | awk '/VmRSS/ {print $2}'"
-    )
-    found = backend.run("docker", "exec", scheduler, "bash", "-c", status)
-    return max(int(kilobytes) for kilobytes in found.split()) * 1024
+def largest(backend: Backend, service: str) -> int:
+    """Bytes that the largest process of a service holds, of all its containers."""
+    status = "awk '/VmRSS/ {print $2}' /proc/[0-9]*/status 2>/dev/null || true"  # processes may end meanwhile
+    found = [backend.run("docker", "exec", name, "bash", "-c", status) for name in backend.containers(service)]
+    return max(int(kilobytes) for one in found for kilobytes in one.split()) * 1024
 
 
 def say(line: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import distributed
 
 from benchmarks import examples, target
+from openeo_processes_dask.exceptions import OpenEOException
 from openeo_processes_dask.execution import execute
 
 
@@ -35,7 +36,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         execute(examples.document(asked.workflow), examples.parameters(asked.workflow, scene, path))
-    except (OSError, RuntimeError, distributed.CancelledError) as error:  # what a lost cluster ends in
+    except (OSError, RuntimeError, OpenEOException, distributed.CancelledError) as error:  # what a lost cluster ends in
         say(error=type(error).__name__, message=str(error), seconds=time.monotonic() - began)
         return 1
     finally:
