@@ -16,10 +16,11 @@ import shapely
 import xarray as xr
 
 from openeo_processes_dask import dimensions, exceptions, vectors
-from openeo_processes_dask.process_implementations.cubes import load_stac, save_result
+from openeo_processes_dask.process_implementations.cubes import load_collection, load_stac, save_result
 from openeo_processes_dask.process_implementations.cubes.loading import tables
 from openeo_processes_dask.process_implementations.cubes.saving import tables as saving
 from tests.cubes import cases
+from tests.laziness import nothing_computed
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64")
 HELD = {"GTiff": DTYPES, "COG": DTYPES, "PNG": ("uint8", "uint16"), "netCDF": DTYPES, "Zarr": DTYPES, "JSON": DTYPES}
@@ -116,6 +117,83 @@ def test_vector_cubes_load_as_they_were(format: str, dtype: str, tmp_path: Path)
     assert loaded["geometry"].values[2].is_empty
 
 
+POLYGON = shapely.Polygon([(0, 0), (400, 0), (400, 400)], [[(150, 50), (300, 50), (300, 120)]])
+KINDS = {
+    "Polygon": [POLYGON, shapely.box(6e5, 5e6, 6e5 + 100, 5e6 + 100), shapely.MultiPolygon([shapely.box(0, 0, 1, 1)])],
+    "Point": [shapely.Point(6e5, 5e6), shapely.Point(1, 2), shapely.Point(3, 4)],
+    "MultiPoint": [shapely.MultiPoint([(6e5, 5e6), (6e5, 4e6)]), shapely.Point(1, 2), shapely.Point(3, 4)],
+    "LineString": [shapely.LineString([(6e5, 5e6), (6e5, 4e6)]), shapely.LineString([(0, 0), (1, 1), (2, 0)])] * 2,
+}
+
+
+def of_kind(kind: str, dtype: Any = "float64", crs: int | None = 32632) -> xr.DataArray:
+    """The same values at geometries of one kind, in blocks."""
+    shapes = np.empty(3, object)
+    shapes[:] = KINDS[kind][:3]
+    made = places(dtype, crs)
+    made = vectors.with_shapes(made, "geometry", shapes, None if crs is None else dimensions.parse_crs(crs))
+    return made.chunk({"geometry": 2, "t": 2})
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [*((kind, "float64") for kind in KINDS), *(("Polygon", dtype) for dtype in ("float32", "int16", "uint64", "bool"))],
+)
+@pytest.mark.parametrize("format", ["netCDF", "Zarr"])
+def test_vector_cubes_of_one_kind_lie_in_arrays(format: str, dtype: str, kind: str, scheduler: str) -> None:
+    saved = of_kind(kind, dtype, None if dtype == "bool" else 32632)
+    if dtype == "int16":
+        saved.attrs["nodata"] = 7
+    made = save_result(saved, format)
+    path = Path(made["assets"]["data"]["href"])
+    with nothing_computed():
+        loaded = load_collection(str(path), None, None)
+    assert (loaded.dims, loaded.dtype, loaded.attrs) == (saved.dims, saved.dtype, saved.attrs)
+    assert vectors.crs_of(loaded, "geometry") == vectors.crs_of(saved, "geometry")
+    np.testing.assert_array_equal(loaded.compute(), saved.compute())
+    for name in ("bands", "t", "name", "area"):
+        np.testing.assert_array_equal(loaded[name], saved[name])
+    assert {str(name) for name in loaded.coords} == {str(name) for name in saved.coords}
+    assert shapely.equals(loaded["geometry"].values, saved["geometry"].values).all()
+
+
+def test_a_vector_cube_without_bands_stays_one(tmp_path: Path) -> None:
+    saved = of_kind("Polygon").isel(bands=0, drop=True).transpose("t", "geometry")
+    save_result(saved, "netCDF", {"path": "a"})
+    loaded = load_collection(str(tmp_path / "a.nc"), None, None)
+    assert loaded.dims == ("t", "geometry")
+    np.testing.assert_array_equal(loaded, saved)
+    with xr.open_dataset(tmp_path / "a.nc", engine="h5netcdf") as plain:  # what xvec makes of it
+        decoded = plain.xvec.decode_cf()
+        assert decoded.xindexes["geometry"].crs.to_epsg() == 32632
+        assert shapely.equals(decoded["geometry"].values, saved["geometry"].values).all()
+
+
+def test_what_xvec_wrote_is_read_and_only_what_is_asked_for(tmp_path: Path) -> None:
+    given = of_kind("Polygon").sel(bands="B02", drop=True).drop_vars(["name", "area"])
+    given["geometry"].attrs.clear()
+    given.to_dataset(name="height").xvec.encode_cf().to_netcdf(tmp_path / "b.nc", engine="h5netcdf")
+    loaded = load_collection(str(tmp_path / "b.nc"), None, None)
+    assert (loaded.dims, loaded["bands"].values.tolist()) == (("geometry", "t", "bands"), ["height"])
+    np.testing.assert_array_equal(loaded[..., 0], given)
+    area = {"west": 6e5 - 1, "south": 5e6 - 1, "east": 6e5 + 200, "north": 5e6 + 200, "crs": 32632}
+    part = load_collection(str(tmp_path / "b.nc"), area, ["2023-04-04", "2023-04-05"])
+    assert part.shape == (1, 1, 1)
+    np.testing.assert_array_equal(part[..., 0], given[1:2, 1:2])
+    for wrong in ((area | {"west": 6e5 + 50}, None, None), (None, ["2024-01-01", None], None)):
+        with pytest.raises(exceptions.NoDataAvailable):
+            load_collection(str(tmp_path / "b.nc"), *wrong)
+    with pytest.raises(exceptions.LabelNotAvailable, match="height"):
+        load_collection(str(tmp_path / "b.nc"), None, None, ["depth"])
+
+
+@pytest.mark.parametrize("format", ["netCDF", "Zarr"])
+def test_geometries_that_cf_has_no_place_for_are_refused(format: str, tmp_path: Path) -> None:
+    with pytest.raises(exceptions.FormatUnsuitable, match=r"one kind, none of them empty: .*Point, Polygon, 1 empty"):
+        save_result(places(), format)
+    assert not list(tmp_path.iterdir())
+
+
 def test_plain_geopandas_reads_what_was_saved(tmp_path: Path) -> None:
     save_result(places(), "GeoParquet", {"path": "a"})
     found = geopandas.read_parquet(tmp_path / "a.parquet")
@@ -155,8 +233,6 @@ def test_what_a_table_cannot_hold_is_said(tmp_path: Path, monkeypatch: pytest.Mo
         save_result(cube("uint8", 0), "GeoJSON")
     with pytest.raises(exceptions.FormatUnsuitable, match="geometry beside x, y"):
         save_result(places(), "GTiff")
-    with pytest.raises(exceptions.FormatUnsuitable, match="labels of geometry"):
-        save_result(places(), "netCDF")
     with pytest.raises(exceptions.FormatUnsuitable, match="only numbers and truth values"):
         save_result(places().astype("datetime64[ns]"), "JSON")
     monkeypatch.setattr(saving, "MOST", 100)

@@ -44,9 +44,10 @@ def save_result(data: Cube, format: OutputFormat, options: OutputOptions = NO_OP
 
     Formats, in upper or lower case: GTiff, COG and PNG (one file for each date, with the date in its name where there
     are several; PNG holds bytes and unsigned shorts of at most four bands, with an `.aux.xml` that says where they
-    lie), netCDF and Zarr (one variable for each band), JSON (any small cube), CSV (any small cube: a row for each
-    geometry, or for each pixel and date, with a column for each band), GeoJSON (small vector cubes, brought to
-    longitude and latitude) and GeoParquet (small vector cubes). Truth values become bytes in images.
+    lie), netCDF and Zarr (one variable for each band; geometries of one kind in the way of CF), JSON (any small cube),
+    CSV (any small cube: a row for each geometry, or for each pixel and date, with a column for each band), GeoJSON
+    (small vector cubes, brought to longitude and latitude) and GeoParquet (small vector cubes). Truth values become
+    bytes in images.
 
     All have the options `path` (the name, relative to the folder of the setting `openeo.results`, which it may not
     leave, or where there is no such setting to the working directory; by default `result` with the format's ending),

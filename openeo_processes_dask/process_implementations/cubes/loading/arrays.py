@@ -16,7 +16,7 @@ from dask.base import tokenize
 from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid, FileNotFound, LabelNotAvailable
 
-from . import chunking, coverage, names
+from . import chunking, coverage, features, names
 from .layers import storable
 from .request import Band, Request
 
@@ -99,7 +99,12 @@ def cube(paths: Sequence[Path], request: Request) -> xr.DataArray:
     NoDataAvailable
         If nothing lies in the extents.
     """
-    every = [_open(path) for path in paths]
+    first = _decoded(paths[0])
+    if features.container(first) is not None:
+        if len(paths) > 1:
+            raise FileContentInvalid(f"{paths[0]} holds geometries, so it makes no cube with the files beside it")
+        return features.cube(paths[0], first, request)
+    every = [_open(path, _decoded(path) if i else first) for i, path in enumerate(paths)]
     chosen = request.choose(list(dict.fromkeys(band for one in every for band in one.bands)))
     dated = [part for part in (_in_time(one, request) for one in every) if part is not None]
     if not dated:
@@ -113,8 +118,7 @@ def cube(paths: Sequence[Path], request: Request) -> xr.DataArray:
     return joined.sortby("t")
 
 
-def _open(path: Path) -> Opened:
-    data = _decoded(path)
+def _open(path: Path, data: xr.Dataset) -> Opened:
     names_of = {"x": dimensions.x_dim(data), "y": dimensions.y_dim(data)}
     temporal, along = dimensions.of_role(data, "temporal"), dimensions.of_role(data, "bands")
     if names_of["x"] is None or names_of["y"] is None or len(temporal) > 1 or len(along) > 1:

@@ -15,12 +15,13 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from openeo_processes_dask import dimensions
+from openeo_processes_dask import dimensions, vectors
 from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable
 from openeo_processes_dask.process_implementations.cubes.loading.arrays import BAND_ORDER
+from openeo_processes_dask.process_implementations.cubes.loading.features import CUBE_DIMS
 from openeo_processes_dask.process_implementations.cubes.loading.layers import storable
 
-from . import stream
+from . import features, stream
 from .options import lone_name
 from .place import Patient, storing
 from .workers import Where
@@ -71,8 +72,11 @@ class Variables:
         own["long_name"] = self.names[index]
         if self.common_names and self.common_names[index]:
             own[dimensions.COMMON_NAME] = self.common_names[index]
-        if MAPPING in self.cube.coords:
+        geometry = dimensions.of_role(self.cube, "geometry")[:1]
+        if MAPPING in self.cube.coords or (geometry and vectors.crs_of(self.cube, geometry[0]) is not None):
             own["grid_mapping"] = MAPPING
+        if geometry:
+            own["geometry"] = features.CONTAINER
         if self.cube.dtype == bool:
             own["dtype"] = "bool"  # how xarray marks what is stored as bytes
         return storable_attributes(own)
@@ -190,7 +194,8 @@ def coordinates(made: Variables) -> xr.Dataset:
     """A dataset of the coordinates alone, named in the way of CF."""
     cube = made.cube
     bands = () if made.axis is None else (cube.dims[made.axis],)
-    kept = {n: c.variable for n, c in cube.coords.items() if not set(c.dims) & set(bands)}
+    geometry = dimensions.of_role(cube, "geometry")[:1]
+    kept = {n: c.variable for n, c in cube.coords.items() if not set(c.dims) & set(bands) and n not in geometry}
     for name, one in kept.items():
         if one.dtype.kind == "O" and not all(isinstance(v, str) for v in np.ravel(one.values)):
             raise FormatUnsuitable(f"the labels of {name} can be written to no file: {one.values[:3]!r}")
@@ -198,7 +203,11 @@ def coordinates(made: Variables) -> xr.Dataset:
         values = one.values.astype(object) if one.dtype.kind == "U" else one.values
         kept[name] = xr.Variable(one.dims, values, storable_attributes({**one.attrs, **_cf(cube, str(name))}))
     # a zarr store has no order of its own
-    return xr.Dataset(coords=kept, attrs={"Conventions": "CF-1.10", BAND_ORDER: list(made.names)})
+    attributes: dict[str, Any] = {"Conventions": "CF-1.10", BAND_ORDER: list(made.names)}
+    if geometry:
+        kept |= features.encoded(cube, geometry[0], MAPPING)
+        attributes[CUBE_DIMS] = [str(name) for name in cube.dims]
+    return xr.Dataset(coords=kept, attrs=attributes)
 
 
 def storable_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
