@@ -62,6 +62,13 @@ def trace(callback: Any, *names: str, context: Any = None) -> Expression:
     return from_symbol(result).bind(context=context)
 
 
+def is_child(value: Any) -> bool:
+    """Whether a value can be a child process, as far as can be seen without reading it."""
+    if isinstance(value, str):
+        return _named(value) is not None
+    return isinstance(value, (Expression, Mapping)) or callable(value)
+
+
 def _named(process_id: str) -> Process | None:
     process_id = process_id.strip("_")
     return DECLARED.get(aliases.PROCESSES.get(process_id, process_id))
@@ -145,9 +152,16 @@ def _foreign(function: Callable[..., Any], names: Sequence[str]) -> Expression:
     """One call of a function that is not ours, which gets the values in their order, and the context by name."""
     arguments = {f"*{i}": Parameter(name) for i, name in enumerate(names)}
     try:
-        known = list(inspect.signature(function).parameters)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):  # compiled functions without a signature
         known = []
+    else:
+        known = list(signature.parameters)
+        try:
+            signature.bind_partial(*names)
+        except TypeError:
+            what = f"{shown(function)} takes {signature}, and not the values {', '.join(names)}"
+            raise ProcessParameterInvalid(f"a child process is needed: {what}") from None
     if "context" in known[len(names) :]:
         arguments["context"] = Parameter("context")
     return Expression((Node(function, arguments),), Ref(0))

@@ -23,6 +23,7 @@ from openeo_processes_dask.kernels import missing, rasters, warping
 SELECTING = frozenset({"near", "mode", "max", "min", "med", "q1", "q3"})  # these return values that were there
 _CLOSE = 1e-6  # of a pixel
 _LARGEST = 2**31 - 1  # pixels along an axis that GDAL can count
+_FAR = 2.0**40  # pixels from any cube
 
 
 def of(cube: xr.DataArray) -> GeoBox:
@@ -250,6 +251,7 @@ def window_under(
     if not len(at):
         return None
     room = [math.ceil(way.radius / s) + 2 for s in way.scale]
+    at = at.clip(-_FAR, _FAR)  # a large pixel may reach further than integers do
     first, last = np.floor(at.min(axis=0)).astype(int) - room, np.ceil(at.max(axis=0)).astype(int) + room
     left, right = max(0, first[0]), min(source.width, last[0])
     top, bottom = max(0, first[1]), min(source.height, last[1])

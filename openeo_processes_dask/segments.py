@@ -23,11 +23,21 @@ _SIDE_TRIED = 8  # pixels of the sides of a segment on which a child process is 
 
 
 class Segment(NamedTuple):
-    """The pixels of a polygon, ordered by row and column, in the smallest window of the grid that holds them."""
+    """The pixels of a polygon as runs along rows, in order, in the smallest window of the grid that holds them.
+
+    A polygon may hold more pixels than the memory of whoever builds the graph: they are only counted out in tasks.
+    """
 
     rows: np.ndarray
-    columns: np.ndarray
+    firsts: np.ndarray
+    lasts: np.ndarray
     window: tuple[int, int, int, int]
+
+    def pixels(self) -> tuple[np.ndarray, np.ndarray]:
+        """The row and the column of each."""
+        lengths = self.lasts - self.firsts + 1
+        behind = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.repeat(self.rows, lengths), np.repeat(self.firsts, lengths) + behind
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +100,9 @@ def _segments(found: geometries.Placed) -> list[Segment]:
             raise GeometriesOverlap(f"the pixel in row {row} and column {column} of the cube lies in several polygons")
     made = []
     for some in np.split(np.arange(len(runs.rows)), np.flatnonzero(np.diff(runs.owners)) + 1) if len(rows) else ():
-        lengths = runs.lasts[some] - runs.firsts[some] + 1
-        behind = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        y, x = np.repeat(runs.rows[some], lengths), np.repeat(runs.firsts[some], lengths) + behind
-        made.append(Segment(y, x, (int(y.min()), int(y.max()) + 1, int(x.min()), int(x.max()) + 1)))
+        y, left, right = runs.rows[some], runs.firsts[some], runs.lasts[some]
+        window = int(y.min()), int(y.max()) + 1, int(left.min()), int(right.max()) + 1
+        made.append(Segment(y, left, right, window))
     return made
 
 
@@ -121,7 +130,7 @@ def _plan(expression: Expression, cube: xr.DataArray, mask: Any) -> Plan:
 
 
 def _graph(plan: Plan, data: da.Array, segments: list[Segment]) -> da.Array:
-    name = f"openeo-segments-{tokenize(plan, data.name, [s[:2] for s in segments])}"
+    name = f"openeo-segments-{tokenize(plan, data.name, [s[:3] for s in segments])}"
     lead = [c for i, c in enumerate(data.chunks) if i not in plan.axes]
     edges = [np.cumsum((0, *data.chunks[axis])) for axis in plan.axes]
     starts = [np.cumsum((0, *c)) for c in lead]
@@ -257,7 +266,9 @@ def _on_segment(plan: Plan, segment: Segment, values: np.ndarray) -> np.ndarray:
     top, bottom, left, right = segment.window
     entered = np.moveaxis(np.array(plan.way.enter(values)), plan.axes, (-2, -1))
     outside = np.ones((bottom - top, right - left), bool)
-    outside[segment.rows - top, segment.columns - left] = False
+    rows, columns = segment.pixels()
+    inside = rows - top, columns - left
+    outside[inside] = False
     entered[..., outside] = np.nan if plan.mask is None else plan.mask
     spans = {plan.axes[0]: (top, bottom), plan.axes[1]: (left, right)}
     windows = [neighborhoods.Window(*spans.get(i, (0, n)), 0, 0, (0, 0)) for i, n in enumerate(plan.shape)]
@@ -265,7 +276,7 @@ def _on_segment(plan: Plan, segment: Segment, values: np.ndarray) -> np.ndarray:
         seen = neighborhoods.window_of(np.moveaxis(entered, (-2, -1), plan.axes), windows, plan.place)
         result = neighborhoods.same_shape(plan.expression({"data": seen}), seen)
     left_over = np.moveaxis(plan.way.leave(result, values.shape), plan.axes, (-2, -1))
-    return left_over[..., segment.rows - top, segment.columns - left].astype(plan.dtype, copy=False)
+    return left_over[(..., *inside)].astype(plan.dtype, copy=False)
 
 
 def _share(results: list[np.ndarray], held: _Held) -> list[np.ndarray]:
@@ -290,7 +301,7 @@ def _scattered(
     moved = np.moveaxis(out, plan.axes, (-2, -1))
     for segments, results in found:
         for segment, values in zip(segments, results, strict=True):
-            rows, columns = segment.rows - corner[0], segment.columns - corner[1]
+            rows, columns = (places - start for places, start in zip(segment.pixels(), corner, strict=True))
             here = (rows >= 0) & (rows < moved.shape[-2]) & (columns >= 0) & (columns < moved.shape[-1])
             moved[..., rows[here], columns[here]] = values[..., here]
     return out

@@ -12,6 +12,7 @@ import xarray as xr
 
 from openeo_processes_dask import blocks, dimensions, lazy, places, usercode
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import ProcessParameterInvalid, UserCodeFailed
 from openeo_processes_dask.kernels import missing
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 @declare("cubes", "import", "udf", scaling=Scaling.SHUFFLE)
+@checked
 def run_udf(
     data: Anything,
     udf: Code,

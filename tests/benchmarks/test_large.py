@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import large
@@ -24,6 +26,15 @@ def test_graphs_are_built_apart_and_none_is_computed(capsys: pytest.CaptureFixtu
     assert "17.2 GB in chunks of 134 MB" in said
     assert "0 of 1 take more than 30 s" in said
     assert large.LARGE not in Suite.sizes
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux keeps a peak that can be reset")
+def test_the_memory_of_who_started_it_does_not_count() -> None:
+    ours = np.ones(2**26)  # 512 MiB, which the maximum that a program inherits would have in it
+    first = large._apart("cubes.indices.Ndvi", 0, "16GiB")
+    assert ours.nbytes > 20 * first.bytes > 0
+    assert not large.Built("one", bytes=3e9, build=1.0).good
+    assert large.Built("one", bytes=math.nan, build=1.0).good
 
 
 def test_what_cannot_be_built_is_said() -> None:

@@ -293,7 +293,7 @@ def test_bad_arguments_have_their_codes() -> None:
         fit_curve(cube, [1], LINE, dimension="when")
     with pytest.raises(exceptions.ArrayElementNotAvailable, match="index 2 among 2"):
         fit_curve(cube, [1, 1], HARMONIC)
-    with pytest.raises(exceptions.ProcessParameterInvalid, match="array of numbers"):
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="array of values"):
         fit_curve("text", [1], LINE)
     with pytest.raises(exceptions.ProcessParameterInvalid, match="neither a date"):
         fit_curve(cube.rename(bands="b"), [1, 1], LINE, dimension="b")

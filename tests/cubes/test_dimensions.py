@@ -251,5 +251,5 @@ def test_what_cannot_be_combined_or_split_has_its_code() -> None:
         cubes.unflatten_dimension(cube, "bands", ["a", "b"])
     with pytest.raises(exceptions.ProcessParameterInvalid, match="4 combinations"):
         cubes.unflatten_dimension(cube.assign_coords(bands=["a~b", "a~c", "d~b"]), "bands", ["a", "b"])
-    with pytest.raises(exceptions.ProcessParameterInvalid, match="two or more"):
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="at least 2"):
         cubes.unflatten_dimension(cube, "bands", ["a"])

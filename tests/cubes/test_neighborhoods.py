@@ -267,6 +267,6 @@ def test_bad_arguments_have_their_codes() -> None:
         apply_neighborhood(cube.isel(t=slice(None, None, -1)), less_mean, [{"dimension": "t", "value": "P1D"}])
     with pytest.raises(exceptions.DimensionMissing):
         apply_neighborhood(cube.isel(x=0, drop=True), less_mean, px(y=2))
-    with pytest.raises(exceptions.ProcessParameterInvalid, match="list of objects"):
+    with pytest.raises(exceptions.ProcessParameterInvalid, match="each element an object"):
         apply_neighborhood(cube, less_mean, [3])
     assert cubes.apply_neighborhood(cube, less_mean, []).shape == cube.shape

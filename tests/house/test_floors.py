@@ -25,6 +25,7 @@ FLOORS = [
         "expressions",
         "graphs",
         "callbacks",
+        "checking",
         "lazy",
         "reducing",
         "scheduling",

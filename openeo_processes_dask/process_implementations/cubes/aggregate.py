@@ -13,6 +13,7 @@ from openeo_processes_dask import blocks, coarsening, dimensions, vectors, zones
 from openeo_processes_dask import geometries as outlined
 from openeo_processes_dask.arguments import instants, interval, plain
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import (
     DimensionExists,
@@ -50,6 +51,7 @@ _SECONDS_A_DAY = 24 * 60 * 60
 
 
 @declare("cubes", "aggregate", scaling=Scaling.TREE)
+@checked
 def aggregate_spatial(
     data: RasterCube,
     geometries: Geometries,
@@ -87,6 +89,7 @@ def aggregate_spatial(
 
 
 @declare("cubes", "aggregate", scaling=Scaling.OVERLAP, experimental=True)
+@checked
 def aggregate_spatial_window(
     data: RasterCube,
     reducer: PixelReducer,
@@ -126,6 +129,7 @@ def aggregate_spatial_window(
 
 
 @declare("cubes", "aggregate", scaling=Scaling.TREE)
+@checked
 def aggregate_temporal(
     data: TemporalCube,
     intervals: Intervals,
@@ -158,11 +162,12 @@ def aggregate_temporal(
     pairs = [plain(pair) for pair in plain(intervals)]
     moments = instants(cube, name)
     groups = [np.flatnonzero(_inside(pair, moments)).tolist() for pair in pairs]
-    names = _names(pairs, list(labels or ()))
+    names = _names(pairs, [] if labels is None else list(labels))
     return aggregated(cube, name, groups, names, reducer, context)
 
 
 @declare("aggregate", "climatology", "cubes", scaling=Scaling.TREE)
+@checked
 def aggregate_temporal_period(
     data: TemporalCube,
     period: Period,

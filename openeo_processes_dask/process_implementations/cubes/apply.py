@@ -14,6 +14,7 @@ from openeo_processes_dask import blocks, dimensions, neighborhoods, segments, v
 from openeo_processes_dask import geometries as outlined
 from openeo_processes_dask import overlap as rims
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import DimensionExists, KernelDimensionsUneven, ProcessParameterInvalid
 from openeo_processes_dask.kernels import missing, windows
@@ -41,6 +42,7 @@ from openeo_processes_dask.vocabulary import (
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def apply(data: Cube, process: Process, context: Anything = None) -> Cube:
     """Run a process on every value.
 
@@ -52,6 +54,7 @@ def apply(data: Cube, process: Process, context: Anything = None) -> Cube:
 
 
 @declare("cubes", scaling=Scaling.SHUFFLE)
+@checked
 def apply_dimension(
     data: Cube,
     process: ArrayProcess,
@@ -78,6 +81,7 @@ def apply_dimension(
 
 
 @declare("cubes", "math > image filter", scaling=Scaling.OVERLAP)
+@checked
 def apply_kernel(
     data: RasterCube,
     kernel: Kernel,
@@ -113,6 +117,7 @@ def apply_kernel(
 
 
 @declare("cubes", scaling=Scaling.OVERLAP)
+@checked
 def apply_neighborhood(
     data: RasterCube,
     process: WindowProcess,
@@ -149,6 +154,7 @@ def apply_neighborhood(
 
 
 @declare("cubes", scaling=Scaling.SHUFFLE)
+@checked
 def apply_polygon(
     data: RasterCube,
     geometries: PolygonCube,

@@ -11,6 +11,7 @@ import xarray as xr
 from openeo_processes_dask import blocks, dimensions
 from openeo_processes_dask.arguments import instants
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import IncompatibleDataCubes, ProcessParameterInvalid
 from openeo_processes_dask.kernels import periods
@@ -46,6 +47,7 @@ _WRITTEN = {
 
 
 @declare("cubes", "climatology", scaling=Scaling.TREE)
+@checked
 def climatological_normal(
     data: TemporalCube, period: NormalPeriod, climatology_period: Years = (1981, 2010)
 ) -> TemporalCube:
@@ -72,6 +74,7 @@ def climatological_normal(
 
 
 @declare("climatology", "cubes", "math", scaling=Scaling.BLOCKWISE)
+@checked
 def anomaly(data: TemporalCube, normals: TemporalCube, period: AnomalyPeriod) -> TemporalCube:
     """Difference of values from what is normal for their time of the year.
 

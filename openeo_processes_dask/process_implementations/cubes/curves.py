@@ -14,6 +14,7 @@ import xarray as xr
 from openeo_processes_dask import blocks, dimensions, lazy, values
 from openeo_processes_dask.arguments import instant
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare, declared
 from openeo_processes_dask.exceptions import (
     DimensionAmbiguous,
@@ -43,6 +44,7 @@ _PICKING = ("array_element", "first", "last")
 
 
 @declare("arrays", "math", scaling=Scaling.SHUFFLE, experimental=True)
+@checked
 def fit_curve(
     data: LabeledNumbers,
     parameters: CurveParameters,
@@ -80,6 +82,7 @@ def fit_curve(
 
 
 @declare("cubes", "math", scaling=Scaling.BLOCKWISE, experimental=True)
+@checked
 def predict_curve(
     parameters: Cube,
     function: KnownFunction,

@@ -13,6 +13,7 @@ from dask.base import compute
 
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.arguments import instant
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import (
     DimensionExists,
@@ -42,6 +43,7 @@ _SHORTEST_DATE = len("2020-01-01")
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def create_data_cube() -> Cube:
     """A cube without dimensions, for `add_dimension` to build on.
 
@@ -51,6 +53,7 @@ def create_data_cube() -> Cube:
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def add_dimension(data: Cube, name: DimensionName, label: Label, type: DimensionType = "other") -> Cube:
     """Put a dimension with one label in front of the others.
 
@@ -76,6 +79,7 @@ def add_dimension(data: Cube, name: DimensionName, label: Label, type: Dimension
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def drop_dimension(data: Cube, name: DimensionName) -> Cube:
     """Take away a dimension that has one label.
 
@@ -94,6 +98,7 @@ def drop_dimension(data: Cube, name: DimensionName) -> Cube:
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def rename_dimension(data: Cube, source: DimensionName, target: DimensionName) -> Cube:
     """Give a dimension another name; its type stays, whatever the new name suggests.
 
@@ -116,6 +121,7 @@ def rename_dimension(data: Cube, source: DimensionName, target: DimensionName) -
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def rename_labels(data: Cube, dimension: DimensionName, target: LabelList, source: LabelList = ()) -> Cube:
     """Give labels of a dimension other names; their order and their values stay.
 
@@ -136,7 +142,7 @@ def rename_labels(data: Cube, dimension: DimensionName, target: LabelList, sourc
     cube = dimensions.as_cube(data)
     dimensions.require(cube, dimension)
     old, new = dimensions.json_labels(cube, dimension), list(target)
-    where = _places(cube, dimension, list(source or ()), new)
+    where = _places(cube, dimension, [] if source is None else list(source), new)
     moments = cube.coords[dimension].dtype.kind == "M" if dimension in cube.coords else False
     for label in new:
         if _find(old, label, moments) is not None:
@@ -153,6 +159,7 @@ def rename_labels(data: Cube, dimension: DimensionName, target: LabelList, sourc
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def dimension_labels(data: Cube, dimension: DimensionName) -> Labels:
     """The labels of a dimension, in their order.
 
@@ -168,6 +175,7 @@ def dimension_labels(data: Cube, dimension: DimensionName) -> Labels:
 
 
 @declare("cubes", scaling=Scaling.EAGER)
+@checked
 def trim_cube(data: Cube) -> Cube:
     """Take away labels under which there is nothing but no-data.
 
@@ -192,6 +200,7 @@ def trim_cube(data: Cube) -> Cube:
 
 
 @declare("cubes", scaling=Scaling.SHUFFLE, experimental=True)
+@checked
 def flatten_dimensions(
     data: Cube, dimensions: DimensionNames, target_dimension: DimensionName, label_separator: Separator = "~"
 ) -> Cube:
@@ -212,6 +221,7 @@ def flatten_dimensions(
 
 
 @declare("cubes", scaling=Scaling.SHUFFLE, experimental=True)
+@checked
 def unflatten_dimension(
     data: Cube, dimension: DimensionName, target_dimensions: SeveralDimensionNames, label_separator: Separator = "~"
 ) -> Cube:

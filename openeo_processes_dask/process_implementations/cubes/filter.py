@@ -11,6 +11,7 @@ import xarray as xr
 from openeo_processes_dask import dimensions, geometries, vectors
 from openeo_processes_dask.arguments import bounding_box, instants, interval
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import BandFilterParameterMissing, CRSInvalid, ProcessParameterInvalid
 from openeo_processes_dask.kernels.outlines import Runs
@@ -41,6 +42,7 @@ WAVELENGTH = "center_wavelength"  # the coordinate along bands that holds their 
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+@checked
 def filter_bands(data: BandCube, bands: BandNames = (), wavelengths: Wavelengths = ()) -> BandCube:
     """Keep bands by name, common name or wavelength, in the order in which they are asked for.
 
@@ -69,6 +71,7 @@ def filter_bands(data: BandCube, bands: BandNames = (), wavelengths: Wavelengths
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+@checked
 def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVectorCube:
     """Keep the pixels whose centres lie in a bounding box or on its edge.
 
@@ -90,6 +93,7 @@ def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVector
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+@checked
 def filter_labels(data: Cube, condition: LabelCondition, dimension: DimensionName, context: Anything = None) -> Cube:
     """Keep the labels of a dimension for which a condition is true.
 
@@ -110,6 +114,7 @@ def filter_labels(data: Cube, condition: LabelCondition, dimension: DimensionNam
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+@checked
 def filter_spatial(data: RasterCube, geometries: Geometries) -> RasterCube:
     """Keep the pixels that geometries cover: those around them go, those between them become no-data.
 
@@ -131,6 +136,7 @@ def filter_spatial(data: RasterCube, geometries: Geometries) -> RasterCube:
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
+@checked
 def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDimensionName = None) -> TemporalCube:
     """Keep what lies in an interval of time, whose start belongs to it and whose end does not.
 
@@ -161,6 +167,7 @@ def filter_temporal(data: TemporalCube, extent: Interval, dimension: OptionalDim
 
 
 @declare("cubes", "filter", "vector", scaling=Scaling.BLOCKWISE, experimental=True)
+@checked
 def filter_vector(data: VectorCube, geometries: VectorCube, relation: Relation = "intersects") -> VectorCube:
     """Keep the geometries to which others, the base, have a relation.
 

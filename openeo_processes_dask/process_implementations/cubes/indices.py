@@ -5,6 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from openeo_processes_dask import blocks, dimensions
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import BandExists, DimensionAmbiguous, NirBandAmbiguous, RedBandAmbiguous
 from openeo_processes_dask.expressions import Expression, Node, Parameter, Ref
@@ -15,6 +16,7 @@ from openeo_processes_dask.vocabulary import BandName, NewBandName, RasterBandCu
 
 
 @declare("cubes", "math > indices", "vegetation indices", scaling=Scaling.BLOCKWISE)
+@checked
 def ndvi(
     data: RasterBandCube, nir: BandName = "nir", red: BandName = "red", target_band: NewBandName = None
 ) -> RasterCube:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from openeo_processes_dask import blocks, dimensions, geometries
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import IncompatibleDataCubes
 from openeo_processes_dask.kernels import missing
@@ -18,6 +19,7 @@ from openeo_processes_dask.vocabulary import Flag, Polygons, RasterCube, Replace
 
 
 @declare("cubes", "masks", scaling=Scaling.BLOCKWISE)
+@checked
 def mask(data: RasterCube, mask: RasterCube, replacement: Scalar = None) -> RasterCube:
     """Replace the pixels for which a mask is true or not zero.
 
@@ -48,6 +50,7 @@ def mask(data: RasterCube, mask: RasterCube, replacement: Scalar = None) -> Rast
 
 
 @declare("cubes", "masks", scaling=Scaling.BLOCKWISE)
+@checked
 def mask_polygon(data: RasterCube, mask: Polygons, replacement: Replacement = None, inside: Flag = False) -> RasterCube:
     """Replace the pixels whose centres lie outside all polygons, or those inside any of them.
 

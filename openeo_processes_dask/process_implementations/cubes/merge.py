@@ -11,6 +11,7 @@ import xarray as xr
 
 from openeo_processes_dask import blocks, dimensions
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import OverlapResolverMissing
 from openeo_processes_dask.expressions import Expression
@@ -23,6 +24,7 @@ FLOAT_TOLERANCE = 1e-6  # labels that differ by less, in units of their step, ar
 
 
 @declare("cubes", scaling=Scaling.BLOCKWISE)
+@checked
 def merge_cubes(cube1: Cube, cube2: Cube, overlap_resolver: OverlapResolver = None, context: Anything = None) -> Cube:
     """Merge two cubes into one that has the labels of both.
 

@@ -14,6 +14,7 @@ from dask.highlevelgraph import HighLevelGraph
 
 from openeo_processes_dask import blocks, dimensions
 from openeo_processes_dask.callbacks import trace
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.vocabulary import (
     Anything,
@@ -27,6 +28,7 @@ from openeo_processes_dask.vocabulary import (
 
 
 @declare("cubes", "reducer", scaling=Scaling.TREE)
+@checked
 def reduce_dimension(data: Cube, reducer: Reducer, dimension: DimensionName, context: Anything = None) -> Cube:
     """Make one value of each row along a dimension.
 
@@ -45,6 +47,7 @@ def reduce_dimension(data: Cube, reducer: Reducer, dimension: DimensionName, con
 
 
 @declare("aggregate", "cubes", "reducer", scaling=Scaling.TREE, experimental=True)
+@checked
 def reduce_spatial(data: RasterCube, reducer: PixelReducer, context: Anything = None) -> Cube:
     """Make one value of all pixels of each plane; the dimensions x and y go.
 

@@ -11,6 +11,7 @@ from odc.geo.geobox import GeoBox
 
 from openeo_processes_dask import blocks, dimensions, grids, lazy
 from openeo_processes_dask.arguments import instants
+from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import (
     CRSInvalid,
@@ -36,6 +37,7 @@ from openeo_processes_dask.vocabulary import (
 
 
 @declare("cubes", "reproject", scaling=Scaling.OVERLAP)
+@checked
 def resample_spatial(
     data: RasterCube,
     resolution: Resolution = 0,
@@ -60,6 +62,7 @@ def resample_spatial(
 
 
 @declare("cubes", "reproject", scaling=Scaling.OVERLAP)
+@checked
 def resample_cube_spatial(data: RasterCube, target: RasterCube, method: Method = "near") -> RasterCube:
     """Bring a cube to the grid of another: CRS, resolution, extent and alignment.
 
@@ -75,6 +78,7 @@ def resample_cube_spatial(data: RasterCube, target: RasterCube, method: Method =
 
 
 @declare("cubes", "reproject", scaling=Scaling.SHUFFLE)
+@checked
 def resample_cube_temporal(
     data: TemporalCube, target: TemporalCube, dimension: OptionalDimensionName = None, valid_within: Number = None
 ) -> TemporalCube:
@@ -132,7 +136,8 @@ def _days(given: Any) -> np.timedelta64 | None:
         return None
     if not isinstance(given, (int, float)) or isinstance(given, bool) or not (math.isfinite(given) and given >= 0):
         raise ProcessParameterInvalid(f"valid_within must be a number of days, not {given!r}")
-    return np.timedelta64(round(given * 86_400_000_000_000), "ns")
+    nanoseconds = round(given * 86_400_000_000_000)
+    return np.timedelta64(nanoseconds, "ns") if nanoseconds < 2**63 else None  # nothing is further away
 
 
 def _shared_times(cube: xr.DataArray, like: xr.DataArray, dimension: str | None) -> tuple[str, ...]:
