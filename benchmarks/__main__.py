@@ -126,13 +126,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(size=None, ship=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = _target_command(commands, "run", "the workflows on real pixels, all suites, a table and a page")
+    run = _sized(_target_command(commands, "run", "the workflows on real pixels, all suites, a table and a page"))
     run.add_argument(
         "--bench", action="append", default=[], metavar="REGEX", help="only suites that match, and no workflows"
     )
     run.add_argument("--rounds", type=int, default=2, help="of each case, after a first one (default: %(default)s)")
-    _target_command(commands, "workflows", "the three workflows alone, from files to files")
+    _sized(_target_command(commands, "workflows", "the three workflows alone, from files to files"))
     graph = _command(commands, "graph", "exact counts of tasks, edges and bytes of each suite's graph, no cluster")
+    _sized(graph)
     graph.add_argument("names", nargs="*", help="parts of the names of suites; all if none is given")
     either = graph.add_mutually_exclusive_group()
     either.add_argument("--check", action="store_true", help="say what differs from benchmarks/budgets.toml; then fail")
@@ -143,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "--bytes", metavar="4TiB", help="build on a cube of this size instead; how long each takes, in how much memory"
     )
     kernels = _command(commands, "kernels", "processes on values beside numpy expressions on one block, no cluster")
+    _sized(kernels)
     kernels.add_argument("names", nargs="*", help="parts of the names of processes; all if none is given")
     compare = _command(commands, "compare", "this code and a peer, or two commits, side by side on the same suites")
     compare.add_argument("commits", nargs="*", metavar="COMMIT", help="two commits, the older one first")
@@ -151,15 +153,15 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--bench", action="append", default=[], metavar="REGEX", help="only cases that match")
     compare.add_argument("--rounds", type=int, default=5, help="of each case on each side (default: %(default)s)")
     _target_command(commands, "doctor", "what is connected, and whether a number measured there would be valid")
-    picture = _target_command(commands, "picture", "a picture of what the workflows made of the real scene")
+    picture = _sized(_target_command(commands, "picture", "a picture of what the workflows made of the real scene"))
     picture.add_argument("path", nargs="?", type=Path, default=Path("results/ndvi.png"), help="default: %(default)s")
-    arguments.add(commands, _command)
+    arguments.add(commands, _command, _target_command)
     return parser
 
 
 def _command(commands: Any, name: str, help: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=f"{help.capitalize()}.")
-    command.add_argument("--size", choices=("default", "smallest"), help="of the inputs; stored apart")
+    sentence = f"{help[0].upper()}{help[1:]}."
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help, description=sentence)
     return command
 
 
@@ -167,6 +169,12 @@ def _target_command(commands: Any, name: str, help: str) -> argparse.ArgumentPar
     """A command that uses the target."""
     command = _command(commands, name, help)
     command.add_argument("--ship", action="store_true", help="upload this package to a cluster that lacks it")
+    return command
+
+
+def _sized(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """A command that takes its inputs in one of two sizes."""
+    command.add_argument("--size", choices=("default", "smallest"), help="of the inputs; stored apart")
     return command
 
 

@@ -18,18 +18,19 @@ UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 BINARY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 
 
-def add(commands: Any, command: Maker) -> None:
-    """Add the commands to those that there are."""
-    _sweep(command(commands, "sweep", "the same work on more and more threads (strong), or more work on them (weak)"))
-    command(commands, "calibrate", "what a task, a copy and a transfer cost on the target")
-    _project(command(commands, "project", "a lower bound of the time at a size that cannot be run here, or --validate"))
+def add(commands: Any, command: Maker, target_command: Maker) -> None:
+    """Add the commands to those that there are, with what makes one, and one that uses the target."""
+    _sweep(target_command(commands, "sweep", "the same work on more and more threads (strong), or more work on them (weak)"))
+    target_command(commands, "calibrate", "what a task, a copy and a transfer cost on the target")
+    _project(target_command(commands, "project", "a lower bound of the time at a size that cannot be run here, or --validate"))
     _report(command(commands, "report", "pages and a summary of what is stored, made again"))
 
 
 def _sweep(parser: argparse.ArgumentParser) -> None:
     parser.description = f"""{parser.description} Runs on the workers of the target that are alike, part of them after
-    part, in random order, round by round; the smallest number of threads comes first and last, and the sweep is
-    rejected where these differ."""
+    part, in random order, round by round. A run that took much longer than the fastest of its number of threads is left
+    out and done again; a number of threads of which too few agree is rejected. The smallest number comes first and
+    last, and the sweep is rejected where these differ by a factor of two."""
     parser.add_argument("name", metavar="NAME", help=NAME)
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--strong", dest="mode", action="store_const", const="strong", help="one cube for all")
@@ -40,6 +41,14 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_rounds, default=3, help="at least 3 (default: %(default)s)")
     parser.add_argument(
         "--chunk", type=size, default=8_000_000, metavar="BYTES", help="at most of a chunk (default: 8 MB)"
+    )
+    parser.add_argument(
+        "--least",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="of processor time that a run takes of each of the fewest threads: the work is done over and over on the"
+        " same blocks (default: %(default)s)",
     )
     parser.add_argument(
         "--timeout", type=float, default=300.0, metavar="SECONDS", help="of a single run (default: %(default)s)"

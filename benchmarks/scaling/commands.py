@@ -55,7 +55,7 @@ def sweep(asked: argparse.Namespace) -> int:
                 f"left out: {', '.join(map(str, skipped))} threads, which {len(found.workers)} whole workers with"
                 f" {found.each} threads each cannot give"
             )
-        plan = Plan(subject, asked.mode, threads, asked.rounds, asked.chunk, asked.timeout, asked.seed)
+        plan = Plan(subject, asked.mode, threads, asked.rounds, asked.chunk, asked.timeout, asked.seed, asked.least)
         heading(f"{subject.title}, {asked.mode}, {', '.join(map(str, counts))} threads")
         swept = Sweep(client, plan, found, counts)
         with progress("sweep") as step:

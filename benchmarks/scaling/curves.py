@@ -6,6 +6,7 @@ import functools
 import math
 import statistics
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ from .crew import staircase
 from .subjects import WEAK
 
 REJECTED = "rejected: "  # a flag that begins so leaves nothing to conclude
+LATE = 1.5  # times the fastest run of a number of threads: beyond that others were at work, and the run is left out
+FEWEST = 2  # runs that a number of threads keeps of several, or else it is rejected: the fastest was seen only once
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,42 @@ class Curve:
 
     # --- what was measured
 
-    def of(self, measure: str, restricted: bool = True) -> dict[int, list[float]]:
+    def everything(self, measure: str, restricted: bool = True) -> dict[int, list[float]]:
         """All values of a measure by number of threads, those of probes left out."""
+        return self._values(measure, [p for p in self.points if p.restricted == restricted])
+
+    def of(self, measure: str, restricted: bool = True) -> dict[int, list[float]]:
+        """The same without runs that others have disturbed, and without numbers of threads that are rejected."""
+        kept = [p for p in self.points if p.restricted == restricted and not self._is_late(p)]
+        found = self._values(measure, kept)
+        return {n: values for n, values in found.items() if not restricted or n not in self.rejected_points}
+
+    def fastest(self, threads: int, restricted: bool = True) -> float:
+        """The fastest run of a number of threads."""
+        return min(self.everything("compute_seconds", restricted)[threads])
+
+    @property
+    def late(self) -> dict[int, list[float]]:
+        """The times of runs that are left out, by number of threads."""
+        return self._values("compute_seconds", [p for p in self.points if p.restricted and self._is_late(p)])
+
+    @property
+    def rejected_points(self) -> list[int]:
+        """The numbers of threads of whose runs too few agree."""
+        measured, late = self.everything("compute_seconds"), self.late
+        return [n for n in late if len(measured[n]) - len(late[n]) < FEWEST]
+
+    def _is_late(self, point: Point) -> bool:
+        return not point.probe and point.samples["compute_seconds"] > LATE * self.fastest(
+            point.threads, point.restricted
+        )
+
+    @staticmethod
+    def _values(measure: str, points: Sequence[Point]) -> dict[int, list[float]]:
         found: dict[int, list[float]] = defaultdict(list)
-        for point in self.points:
+        for point in points:
             value = point.samples.get(measure)
-            if point.restricted == restricted and not point.probe and value is not None and math.isfinite(value):
+            if not point.probe and value is not None and math.isfinite(value):
                 found[point.threads].append(value)
         return dict(sorted(found.items()))
 
@@ -98,6 +131,13 @@ class Curve:
     def speed_up(self, threads: int) -> list[float]:
         """Over one unit of threads, of each round."""
         return self._over_unit(self.seconds[threads])
+
+    def rejected_speed_up(self) -> dict[int, list[float]]:
+        """What it would be of numbers of threads that are rejected; empty where no unit is left."""
+        measured = self.everything("compute_seconds")
+        if not self.seconds or self.mode == WEAK:
+            return {}
+        return {threads: self._over_unit(measured[threads]) for threads in self.rejected_points}
 
     def free_speed_up(self) -> dict[int, list[float]]:
         """The same of runs that the scheduler placed as it liked; only a strong sweep's can be compared."""
@@ -133,7 +173,9 @@ class Curve:
     @functools.cached_property
     def laws(self) -> list[fit.Law]:
         """The laws that the points carry."""
-        found = []
+        found: list[fit.Law] = []
+        if self.rejected:
+            return found
         for law in (fit.amdahl, fit.usl):
             try:
                 found.append(law(self.seconds, self.drift or 0.0))
@@ -144,6 +186,8 @@ class Curve:
     @property
     def why_no_law(self) -> str | None:
         """What is missing for the simplest law."""
+        if self.rejected:
+            return "the sweep is rejected"
         try:
             fit.amdahl(self.seconds, self.drift or 0.0) if not self.laws else None
         except fit.FitError as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 from .. import store
 from ..terminal import number, seconds, size
 from . import fit, pages
-from .charts import Series, chart
+from .charts import HUES, Series, chart
 from .curves import Curve
 from .subjects import STRONG, WEAK
 
@@ -23,7 +23,8 @@ MOST_STAIRS = 256
 READ = """Times are of runs whose inputs lay in the workers' memory, without reading or writing files. Marks are medians
 of the rounds, bars reach from the fastest to the slowest. The ideal is a staircase: so many chunks of equal cost on so
 many threads, each doing whole ones. Hollow marks are runs that the scheduler placed as it liked, on all workers.
-Efficiency is the speed-up by what the staircase allows."""
+Efficiency is the speed-up by what the staircase allows. A run that took more than 1.5 times as long as the fastest of
+its number of threads was disturbed by others and is left out; where fewer than two are left, the point is rejected."""
 
 
 def write(curves: Sequence[Curve], folder: Path | None = None) -> Path:
@@ -43,7 +44,7 @@ def from_store(names: Sequence[str] = (), folder: Path | None = None) -> list[Pa
     newest: dict[str, dict[tuple[str, str], Curve]] = defaultdict(dict)
     for record in store.records(kind="sweep"):
         curve = Curve(record)
-        if curve.seconds and (not names or any(name.lower() in curve.title.lower() for name in names)):
+        if curve.points and (not names or any(name.lower() in curve.title.lower() for name in names)):
             newest[curve.title][curve.mode, curve.label] = curve
     return [write(list(curves.values()), folder) for _, curves in sorted(newest.items())]
 
@@ -56,7 +57,7 @@ def html_page(curves: Sequence[Curve]) -> str:
         body += [pages.paragraph(_where(curve), dim=True), _validity(curve)]
     for mode, figures in ((STRONG, _strong_charts), (WEAK, _weak_charts)):
         chosen = [curve for curve in curves if curve.mode == mode and curve.seconds]
-        if chosen:
+        if chosen:  # those of which no number of threads is left have their numbers below
             body.append(pages.heading(f"{mode.capitalize()} scaling"))
             body += [pages.paragraph(line) for line in map(headline, chosen)]
             body.append(f'<div class="charts">{"".join([*figures(chosen), *_cost_charts(chosen)])}</div>')
@@ -113,6 +114,7 @@ def _strong_charts(curves: Sequence[Curve]) -> list[str]:
             _series(name, {n: curve.speed_up(n) for n in curve.seconds}, hue),
             *_law_lines(curve, hue, name if len(curves) > 1 else ""),
             Series(f"{name}, not restricted", [(n, _median(v)) for n, v in free.items()], hue=hue, kind="free"),
+            _rejected(name, curve.rejected_speed_up()),
         ]
         efficiencies.append(_series(name, {n: curve.efficiency(n) for n in curve.seconds}, hue))
     longest = max(curves, key=lambda curve: max(curve.seconds))
@@ -138,6 +140,8 @@ def _weak_charts(curves: Sequence[Curve]) -> list[str]:
             )
         times.append(_series(name, taken, hue))
         efficiencies.append(_series(name, {n: curve.efficiency(n) for n in curve.seconds}, hue))
+        rejected = {n: of for n, of in curve.everything("compute_seconds").items() if n in curve.rejected_points}
+        times.append(_rejected(name, rejected))
     ticks = _ticks(curves)
     one = [Series("ideal", [(min(ticks), 1.0), (max(ticks), 1.0)], kind="ideal")] if len(ticks) > 1 else []
     return [
@@ -191,6 +195,11 @@ def _series(name: str, values: dict[int, list[float]], hue: int) -> Series:
     )
 
 
+def _rejected(name: str, values: dict[int, list[float]]) -> Series:
+    """Hollow crosses, apart from all lines."""
+    return Series(f"{name}, rejected", [(float(n), _median(of)) for n, of in values.items()], hue=HUES - 1, kind="free")
+
+
 def _fine(curve: Curve) -> list[float]:
     """Many numbers of threads between the smallest and the largest, in equal ratios."""
     low, high = min(curve.seconds), max(curve.seconds)
@@ -207,32 +216,52 @@ def _stairs(curve: Curve) -> list[tuple[float, float]]:
 
 
 def _ticks(curves: Sequence[Curve]) -> list[int]:
-    return sorted({threads for curve in curves for threads in curve.seconds})
+    return sorted({threads for curve in curves for threads in [*curve.seconds, *curve.rejected_points]})
 
 
 # --- words and numbers
 
-COLUMNS = ("threads", "chunks", "time", "fastest", "slowest", "speed-up", "ideal", "efficiency", "moved", "peak memory")
+COLUMNS = (
+    "threads",
+    "chunks",
+    "runs",
+    "time",
+    "fastest",
+    "slowest",
+    "speed-up",
+    "ideal",
+    "efficiency",
+    "moved",
+    "peak memory",
+)
 
 
 def rows(curve: Curve) -> list[list[str]]:
     """The cells of a table, a row for each number of threads."""
     made = []
-    for threads, times in curve.of("compute_seconds").items():
-        moved, peak = (_median(curve.of(name).get(threads, [])) for name in ("bytes_moved", "peak_worker_memory"))
+    valid = curve.of("compute_seconds")
+    for threads, all_times in curve.everything("compute_seconds").items():
+        times = valid.get(threads, all_times)
+        costs = (curve.everything(name).get(threads, []) for name in ("bytes_moved", "peak_worker_memory"))
         made.append(
             [
                 number(threads),
                 number(curve.chunks()[threads]),
+                f"{len(valid.get(threads, []))} of {len(all_times)}",
                 *(seconds(value) for value in (_median(times), min(times), max(times))),
-                f"{_median(curve.speed_up(threads)):.2f}",
-                f"{curve.ideal(threads):.2f}",
-                f"{_median(curve.efficiency(threads)):.0%}",
-                size(moved),
-                size(peak),
+                *_gain(curve, threads),
+                *(size(_median(cost)) for cost in costs),
             ]
         )
     return made
+
+
+def _gain(curve: Curve, threads: int) -> list[str]:
+    """Speed-up, ideal, efficiency."""
+    if threads not in curve.seconds:
+        return ["rejected", "–", "–"]
+    speed_up, ideal = _median(curve.speed_up(threads)), curve.ideal(threads)
+    return [f"{speed_up:.2f}", f"{ideal:.2f}", f"{_median(curve.efficiency(threads)):.0%}"]
 
 
 def _laws(curves: Sequence[Curve]) -> list[str]:
@@ -283,6 +312,7 @@ def _where(curve: Curve) -> str:
         f"{curve.mode} sweep on target {curve.label}: {crew['workers']} workers with {crew['threads']} threads on"
         f" {crew['hosts']} host{'s' if crew['hosts'] > 1 else ''}{memory}",
         f"{settings['rounds']} rounds",
+        f"each run does the work {times} times" if (times := settings.get("times", 1)) > 1 else "",
         about["time"][:16].replace("T", " ") + " UTC",
         commit,
         f"dask {about['versions'].get('dask')}",

@@ -40,24 +40,72 @@ def test_probes_are_no_points_of_the_curve():
     assert curve(STRONG, probes=(100.0, 100.0)).seconds == STRONG
 
 
-@pytest.mark.parametrize(("probes", "rejected"), [((8.0, 8.5), False), ((8.0, 11.0), True), ((8.0, 5.0), True)])
-def test_a_sweep_on_a_machine_that_drifts_is_rejected(probes, rejected):
+@pytest.mark.parametrize(
+    ("probes", "doubted", "rejected"),
+    [
+        ((8.0, 8.5), False, False),
+        ((8.0, 11.0), True, False),
+        ((8.0, 5.0), True, False),
+        ((8.0, 17.0), True, True),
+        ((17.0, 8.0), True, True),
+    ],
+)
+def test_a_sweep_on_a_machine_that_drifts_is_doubted_and_then_rejected(probes, doubted, rejected):
     made = curve(STRONG, probes=probes)
     made.record["flags"] = dict(judged(made))
     assert made.rejected == rejected
-    assert ("drift" in made.flags) == rejected
+    assert ("drift" in made.flags) == doubted
+    assert bool(made.laws) == (not rejected)
+    assert ("the sweep is rejected" == made.why_no_law) == rejected
 
 
 def test_a_sweep_without_both_probes_does_not_know_its_drift():
     assert "not known" in dict(judged(curve(STRONG, probes=None)))["drift"]
 
 
-@pytest.mark.parametrize(
-    ("slowest", "said"), [(2.5, None), (3.6, "rounds on 4 threads"), (9.0, "rejected: rounds on 4")]
-)
-def test_rounds_that_differ_much_are_doubtful(slowest, said):
-    found = dict(judged(curve({**STRONG, 4: [2.0, 2.1, slowest]}))).get("spread-4")
-    assert found is None if said is None else found.startswith(said)
+@pytest.mark.parametrize(("slowest", "said"), [(2.4, None), (2.9, "rounds on 4 threads differ by a factor of 1.4")])
+def test_rounds_that_differ_are_doubtful(slowest, said):
+    assert dict(judged(curve({**STRONG, 4: [2.0, 2.1, slowest]}))).get("spread-4") == said
+
+
+def test_a_run_that_took_too_long_is_left_out_and_said_so():
+    made = curve({**STRONG, 4: [2.0, 9.0, 2.2]})
+    assert made.of("compute_seconds")[4] == [2.0, 2.2]
+    assert made.everything("compute_seconds")[4] == [2.0, 9.0, 2.2]
+    assert dict(judged(made)) == {
+        "late-4": "1 of 3 runs on 4 threads are left out: more than 1.5 times the fastest, 2 s (9 s)"
+    }
+    assert made.laws[0].seconds(4) == pytest.approx(2.1, rel=0.1)
+
+
+def test_a_point_whose_fastest_run_stands_alone_is_rejected_and_the_others_fitted():
+    made = curve({**STRONG, 8: [1.0, 7.0, 8.0], 16: [0.7, 0.7, 0.7]})
+    found = dict(judged(made))
+    assert list(found) == ["point-8"]
+    assert found["point-8"].endswith("of its 3 runs come within 1.5 times the fastest, 1 s; others took 7 s, 8 s")
+    assert not made.rejected
+    assert list(made.seconds) == [1, 2, 4, 16]
+    assert made.rejected_speed_up() == {8: [8.0, pytest.approx(8 / 7), 1.0]}
+    assert [law.name for law in made.laws] == ["Amdahl", "USL"]
+
+
+def test_a_point_less_than_a_law_needs_is_no_law():
+    made = curve({**STRONG, 4: [1.0, 7.0, 8.0]})
+    assert made.laws == []
+    assert "needs 3 numbers of threads, of which 2" in str(made.why_no_law)
+
+
+def test_where_the_smallest_number_is_rejected_the_next_one_is_the_unit():
+    made = curve({**STRONG, 1: [1.0, 7.0, 8.0]})
+    assert made.unit == 2
+    assert made.speed_up(4) == pytest.approx([4 / 2.5, 4 / 2.5, 4 / 2.4])
+
+
+def test_a_sweep_with_a_single_point_left_is_rejected():
+    made = curve({**STRONG, 1: [1.0, 7.0, 8.0], 2: [1.0, 7.0, 8.0]})
+    made.record["flags"] = dict(judged(made))
+    assert made.rejected
+    assert made.flags["points"].endswith("1 of 3 points are left, too few for a curve")
 
 
 def test_few_chunks_are_doubtful():

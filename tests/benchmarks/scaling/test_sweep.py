@@ -16,7 +16,7 @@ import pytest
 from benchmarks import inputs, store, target
 from benchmarks.scaling import sweep
 from benchmarks.scaling.crew import crew
-from benchmarks.scaling.curves import Curve
+from benchmarks.scaling.curves import Curve, Point
 from benchmarks.scaling.subjects import Subject, find
 from benchmarks.suite import Suite
 from tests.clusters import separate_processes
@@ -59,7 +59,7 @@ def both(external: distributed.Client) -> distributed.Client:
 
 
 def swept(client: distributed.Client, subject: Subject, mode: str = "strong", step=None, **options) -> sweep.Sweep:
-    plan = sweep.Plan(subject, mode, (1, 2), chunk_bytes=CHUNK, **options)
+    plan = sweep.Plan(subject, mode, (1, 2), **{"chunk_bytes": CHUNK, "least": 0.0, **options})
     found = crew(client)
     made = sweep.Sweep(client, plan, found, found.counts(plan.threads)[0])
     made.record = made.run(step or (lambda share, doing: None))
@@ -87,8 +87,10 @@ def test_every_number_of_threads_is_measured_in_every_round(both, mode):
     made = swept(both, find(MEDIAN), mode)
     curve = Curve(json.loads(json.dumps(made.record)))
     assert curve.error is None
-    assert {threads: len(times) for threads, times in curve.of("compute_seconds").items()} == {1: 3, 2: 3}
-    assert {threads: len(times) for threads, times in curve.of("compute_seconds", False).items()} == {2: 3}
+    taken = curve.everything("compute_seconds")
+    again = {threads: len(taken[threads]) - 3 for threads in (1, 2)}  # where others disturbed a run
+    assert all(0 <= more <= 3 and bool(more) == (threads in curve.late) for threads, more in again.items())
+    assert {threads: len(times) for threads, times in curve.everything("compute_seconds", False).items()} == {2: 3}
     assert [point.probe for point in curve.points if point.probe] == ["first", "first", "last", "last"]
     chunks = curve.chunks()
     assert chunks[2] == (2 if mode == "weak" else 1) * chunks[1]
@@ -117,6 +119,36 @@ def test_what_moves_between_workers_is_counted(both):
     size = subject.size((2, 2), CHUNK)
     run = sweep.pinned_run(both, subject, size, crew(both).subset(2), 60)
     assert 0.4 < run.bytes_moved / subject.drawn(size).bytes < 0.6  # each of two workers wants half of the other's
+
+
+def test_work_that_is_too_short_is_done_over_on_the_same_blocks(both):
+    subject = find(MEDIAN)
+    size = subject.size((2, 2), CHUNK)
+    once, thrice = (sweep.pinned_run(both, subject, size, crew(both).subset(2), 60, times=n) for n in (1, 3))
+    assert 3 * (once.computed - 1) < thrice.computed <= 3 * once.computed + 2  # which add the three up
+    assert 2.8 < thrice.bytes_moved / once.bytes_moved < 3.2
+    made = swept(both, subject, least=0.02)
+    assert made.times > 1
+    assert {point.chunks for point in made.points} == {made.times * made.drawn[2].chunks}
+    one = [point.samples["cpu_seconds"] for point in made.points if point.threads == 1]
+    assert min(one) > 0.01
+
+
+def test_a_run_that_was_disturbed_is_done_again(both, monkeypatch):
+    taken = []
+
+    def run(self, threads, round_, probe):
+        slow = threads == 2 and round_ == 1
+        taken.append((threads, round_))
+        return Point(threads or 2, 1, bool(threads), round_, probe, 1, 8, {"compute_seconds": 9.0 if slow else 1.0})
+
+    made = sweep.Sweep(both, sweep.Plan(find(MEDIAN), "strong"), crew(both), [1, 2])
+    monkeypatch.setattr(sweep.Sweep, "_point", run)
+    for planned in made._schedule():
+        made.points.append(made._point(*planned))
+    assert len(taken) == 14
+    assert taken.count((2, 3)) == 1
+    assert taken[-2:] == [(1, 3)] * 2
 
 
 def test_the_order_is_random_and_the_same_for_a_seed(both):
@@ -152,9 +184,9 @@ def test_results_of_others_are_seen(both):
     few = type(run)(**{**vars(run), "computed": 1})
     quick = type(run)(**{**vars(run), "compute_seconds": 0.1, "cpu_seconds": 1.0})
     drawn = subject.drawn(size)
-    assert dict(sweep._too_good(run, drawn, 1)) == {}
-    assert "results of others" in dict(sweep._too_good(few, drawn, 1))["reused"]
-    assert "0.1 s are less than the 0.5 s" in dict(sweep._too_good(quick, drawn, 2))["below-floor"]
+    assert dict(sweep._too_good(run, drawn.graph.tasks, 1)) == {}
+    assert "results of others" in dict(sweep._too_good(few, drawn.graph.tasks, 1))["reused"]
+    assert "0.1 s are less than the 0.5 s" in dict(sweep._too_good(quick, drawn.graph.tasks, 2))["below-floor"]
 
 
 def test_a_run_that_takes_too_long_ends_the_sweep(both):
@@ -171,7 +203,7 @@ def test_an_interruption_keeps_what_was_measured(both):
     assert made.interrupted
     curve = Curve(made.record)
     assert curve.error == "interrupted after 5 of 13 runs"
-    assert {len(times) for times in curve.of("compute_seconds").values()} == {1}
+    assert {len(times) for times in curve.everything("compute_seconds").values()} == {1}
 
 
 def test_a_worker_that_dies_ends_the_sweep_with_what_was_measured(tmp_path, monkeypatch):
@@ -208,7 +240,8 @@ def test_a_scheduler_that_dies_ends_the_sweep_with_what_was_measured(tmp_path, m
 
 def test_a_sweep_from_the_command_line_ends_in_a_table_and_pages(external_cluster, tmp_path):
     places = {store.PLACE: str(tmp_path / "records.jsonl"), target.ADDRESS: external_cluster}
-    arguments = ("sweep", MEDIAN, "--weak", "--threads", "1,2,64", "--chunk", "100kB", "--folder", str(tmp_path))
+    short = ("--chunk", "100kB", "--least", "0")
+    arguments = ("sweep", MEDIAN, "--weak", "--threads", "1,2,64", *short, "--folder", str(tmp_path))
     said, complaints = command_line(*arguments, **places).communicate(timeout=PATIENCE)
     assert "left out: 64 threads" in said, complaints
     assert "speed-up" in said
