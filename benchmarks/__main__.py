@@ -58,7 +58,7 @@ def _do(asked: argparse.Namespace) -> int:
 
     try:
         where = target.address()
-        if where and asked.command not in ("graph", "kernels", "report"):
+        if where and asked.command not in ("graph", "kernels", "report", "compare"):
             target.reach(where)
         return _job(asked)
     except (target.TargetError, StoreError) as error:
@@ -107,11 +107,11 @@ def _compare(asked: argparse.Namespace) -> int:
     from .comparing.command import compare
     from .comparing.sides import SideError
 
-    if (len(asked.commits) == 2) == bool(asked.peer) or len(asked.commits) not in (0, 2):
-        print("compare needs either --peer NAME==VERSION or two commits", file=sys.stderr)
+    if (len(asked.sides) == 2) == bool(asked.peer) or len(asked.sides) not in (0, 2):
+        print("compare needs either --peer NAME==VERSION or two commits or targets", file=sys.stderr)
         return 2
     try:
-        return compare(asked.peer, asked.commits, asked.rows, asked.bench, asked.rounds)
+        return compare(asked.peer, asked.sides, asked.rows, asked.bench, asked.rounds)
     except SideError as error:
         print(f"SideError: {error}", file=sys.stderr)
         return 2
@@ -146,8 +146,16 @@ def _parser() -> argparse.ArgumentParser:
     kernels = _command(commands, "kernels", "processes on values beside numpy expressions on one block, no cluster")
     _sized(kernels)
     kernels.add_argument("names", nargs="*", help="parts of the names of processes; all if none is given")
-    compare = _command(commands, "compare", "this code and a peer, or two commits, side by side on the same suites")
-    compare.add_argument("commits", nargs="*", metavar="COMMIT", help="two commits, the older one first")
+    compare = _sized(
+        _command(commands, "compare", "this code and a peer, two commits, or two targets, on the same suites in turns")
+    )
+    compare.add_argument(
+        "sides",
+        nargs="*",
+        metavar="SIDE",
+        help="two commits, the older one first; or two targets: `embedded` or an address, which a label may precede"
+        " (prod=tcp://HOST:PORT)",
+    )
     compare.add_argument("--peer", metavar="NAME==VERSION", help="a package of the same interface, which is installed")
     compare.add_argument("--rows", choices=("targets",), help="the cases that the project has set itself targets for")
     compare.add_argument("--bench", action="append", default=[], metavar="REGEX", help="only cases that match")

@@ -29,6 +29,7 @@ CHECKED = "OPENEO_BENCHMARKS_CHECKED"
 EMBEDDED = "embedded"
 EXTERNAL = "external"
 PACKAGE = "openeo_processes_dask"
+TLS = "DASK_DISTRIBUTED__COMM__TLS__"  # how the names of dask's variables on it begin
 PATIENCE = 4.0  # seconds until an address that nobody answers at is given up
 PATIENCE_FOR_WORKERS = 20.0
 
@@ -69,9 +70,21 @@ def label() -> str:
     TargetError
         If OPENEO_BENCHMARKS_TARGET holds anything but a short name.
     """
-    name = os.environ.get(LABEL, "").strip() or (EXTERNAL if address() else EMBEDDED)
+    return checked_label(os.environ.get(LABEL, "").strip() or (EXTERNAL if address() else EMBEDDED))
+
+
+def checked_label(name: str) -> str:
+    """The same name, if it can be one.
+
+    Raises
+    ------
+    TargetError
+        If it is anything but a short name.
+    """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,30}", name):
-        raise TargetError(f"{LABEL} is a name of at most 31 letters and digits, not {name!r}: it is published")
+        raise TargetError(
+            f"a label ({LABEL}) is a name of at most 31 letters and digits, not {name!r}: it is published"
+        )
     return name
 
 
@@ -213,12 +226,22 @@ def reach(where: str) -> None:
             identity = elsewhere.submit(asyncio.run, asyncio.wait_for(_identity(where), PATIENCE + 1)).result()
     except (*GIBBERISH, OSError, ValueError) as error:
         reason = "what answers there is something else" if isinstance(error, GIBBERISH) else str(error)
+        if where.startswith("tls://") and isinstance(error, TypeError):
+            reason = "dask was not told a certificate to show there"
         reason = reason or f"no word in {PATIENCE:.0f} s"
-        raise TargetError(f"no scheduler answers at {where} ({reason}): start one, or unset {ADDRESS}") from None
+        raise TargetError(f"no scheduler answers at {where} ({reason}): {_remedy(where)}") from None
     if not str(identity.get("type", "")).endswith("Scheduler"):
         raise TargetError(
             f"{where} is no scheduler but a {identity.get('type')}: {ADDRESS} wants a scheduler's address"
         )
+
+
+def _remedy(where: str) -> str:
+    """What to look at where nobody answers; with TLS it is mostly who one says that one is."""
+    if where.startswith("tls://"):
+        needed = ", ".join(f"{TLS}{name}" for name in ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY"))
+        return f"start one, or look at the certificate that dask is told in {needed}"
+    return f"start one, take tls:// if that is what it speaks, or unset {ADDRESS}"
 
 
 async def _identity(where: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -23,9 +23,17 @@ PATIENCE = 60.0  # seconds until what does not start or end is given up
 
 @contextlib.contextmanager
 def separate_processes(
-    folder: Path, workers: int = 2, threads: int = 1, memory: str = "auto", package: bool = True
+    folder: Path,
+    workers: int = 2,
+    threads: int = 1,
+    memory: str = "auto",
+    package: bool = True,
+    tls: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """The address of a scheduler with workers that were started elsewhere and have no benchmarks."""
+    """The address of a scheduler with workers that were started elsewhere and have no benchmarks.
+
+    They speak TLS where they are given the variables that tell them how.
+    """
     # They have this checkout's package, whichever one is installed, and not what lies beside it; or none at all.
     if package:
         (folder / PACKAGE.name).symlink_to(PACKAGE)
@@ -36,19 +44,21 @@ def separate_processes(
     local = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
     with contextlib.ExitStack() as stack:
         scheduler = ("scheduler", *local, "--port", "0", "--scheduler-file", str(note))
-        stack.enter_context(_running(scheduler, folder))
+        encrypted = ("--protocol", "tls") if tls else ()
+        stack.enter_context(_running((*scheduler, *encrypted), folder, tls))
         address = _address(note)
         many = ("--nworkers", str(workers), "--nthreads", str(threads), "--memory-limit", memory, "--nanny")
         many = (*many, "--local-directory", str(folder))
-        stack.enter_context(_running(("worker", address, *local, *many, "--death-timeout", str(PATIENCE)), folder))
+        worker = ("worker", address, *local, *many, *encrypted, "--death-timeout", str(PATIENCE))
+        stack.enter_context(_running(worker, folder, tls))
         yield address
 
 
 @contextlib.contextmanager
-def _running(arguments: Sequence[str], folder: Path) -> Iterator[None]:
+def _running(arguments: Sequence[str], folder: Path, variables: Mapping[str, str] | None) -> Iterator[None]:
     """A command of dask's, which has ended with all that it started when this ends."""
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DASK_SCHEDULER")}
-    environment["PYTHONPATH"] = str(folder)
+    environment |= {"PYTHONPATH": str(folder), **(variables or {})}
     with (folder / f"{arguments[0]}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dask", *arguments],

@@ -1,19 +1,20 @@
-"""python -m benchmarks compare: measure on both sides, print a table, keep a record, write a page in Markdown."""
+"""python -m benchmarks compare: measure on two sides, print a table, keep a record, write a page in Markdown."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import store
+from .. import store, target
 from ..scaling import comparisons
 from ..suite import suites
 from ..terminal import heading, number, progress, say, seconds, size, table
 from . import environments
 from .comparison import Case, Measured, Row, compared, smallest
 from .ratios import Ratio
-from .sides import Side, closing
+from .sides import START, Side, SideError, closing
 
 COLUMNS = (
     "case",
@@ -33,24 +34,27 @@ COLUMNS = (
 ROWS = "graphs.targets."
 
 
-def compare(peer: str | None, commits: Sequence[str], rows: str | None, bench: Sequence[str], rounds: int) -> int:
-    """Compare this code with a peer, or two commits with each other; the status is 0 where everything was measured."""
+def compare(peer: str | None, names: Sequence[str], rows: str | None, bench: Sequence[str], rounds: int) -> int:
+    """Compare this code with a peer, or two commits or targets; the status is 0 where everything was measured."""
     cases = _cases(rows, bench)
-    own, other, null = _sides(peer, commits)
+    own, other, null = _sides(peer, names)
     heading(f"{own.name} and {other.name}: {len(cases)} cases, {rounds} rounds each, in turns")
-    with closing(own, other, null), progress("compare") as step:
-        measured, made = [], []
-        for row in compared(own, other, null, cases, rounds, step):
-            made.append(_record(row, own, other))
-            store.append(made[-1])
-            measured.append(row)
+    measured: list[Row] = []
+    made: list[store.Record] = []
+    with closing(own, other, null):
+        threads = _threads(own, other)
+        with progress("compare") as step:
+            for row in compared(own, other, null, cases, rounds, step):
+                made.append(_record(row, own, other))
+                store.append(made[-1])
+                measured.append(row)
     least = smallest(measured)
     shown = [_cells(row, least) for row in measured]
     table(COLUMNS[:-1], [cells[:-1] for cells in shown])
     for cells in shown:
         if cells[-1]:
             say(f"{cells[0]}: {cells[-1]}")
-    remark = _remark(own, other, least, rounds)
+    remark = _remark(own, other, least, rounds, threads)
     say("\n" + remark)
     path = _page(own, other, shown, remark)
     for written in (path, comparisons.write(made, path.parent)):
@@ -67,7 +71,7 @@ def _cases(rows: str | None, bench: Sequence[str]) -> list[Case]:
         elif name.startswith(ROWS) or not suite.lazy():
             continue
         title, wanted = (getattr(suite, "row", None) or name), getattr(suite, "wanted", None)
-        chosen = "targets" if rows == "targets" else "default"
+        chosen = os.environ.get(target.SIZE) or ("targets" if rows == "targets" else "default")
         for params in suite.cases():
             full = ", ".join([title, *map(str, params)])
             if not bench or any(re.search(pattern, f"{name} {full}") for pattern in bench):
@@ -75,11 +79,32 @@ def _cases(rows: str | None, bench: Sequence[str]) -> list[Case]:
     return cases
 
 
-def _sides(peer: str | None, commits: Sequence[str]) -> tuple[Side, Side, Side]:
+def _sides(peer: str | None, names: Sequence[str]) -> tuple[Side, Side, Side]:
     if peer:
         return environments.here(), environments.peer(peer), environments.here("this code again")
-    first, second = commits
+    first, second = names
+    targets = [environments.is_target(name) for name in names]
+    if all(targets):
+        labels = {environments.labelled(name)[0] for name in names}
+        if len(labels) == 1 and first != second:
+            raise SideError(f"both targets are called {labels.pop()}: name one, as in other={first}")
+        own, other, null = (environments.on_target(name) for name in (second, first, second))
+        return own, other, null
+    if any(targets):
+        raise SideError(f"{first} and {second} are a commit and a target: two of a kind can be compared")
     return environments.commit(second), environments.commit(first), environments.commit(second)
+
+
+def _threads(own: Side, other: Side) -> str:
+    """With what the sides compute; those that are targets are asked."""
+    if own.where is None:
+        return "two threads"
+    told = []
+    for side in (own, other):
+        about = side.ask(START, job="about")
+        told.append(f"{about['threads']} threads in {about['workers']} workers ({side.name})")
+        say(f"target: {told[-1]}")
+    return " and ".join(told)
 
 
 def _cells(row: Row, least: float) -> tuple[str, ...]:
@@ -115,6 +140,7 @@ def _remarks(row: Row) -> list[str]:
             found.append(f"{who}: eager")
         elif side.rounds and not all(side.samples("lazy")):
             found.append(f"{who}: not lazy")
+        found += [f"{who}: {flag}" for flag in sorted({f for answer in side.rounds for f in answer.get("flags", ())})]
     return found
 
 
@@ -137,10 +163,10 @@ def _pair(row: Row, name: str, written: object) -> str:
     return " / ".join("–" if s.error or not s.rounds else written(s.median(name)) for s in (row.own, row.other))
 
 
-def _remark(own: Side, other: Side, least: float, rounds: int) -> str:
+def _remark(own: Side, other: Side, least: float, rounds: int, threads: str) -> str:
     return (
-        f"Ratio: {other.name} ÷ {own.name}, of the medians of {rounds} rounds of building and computing with two"
-        " threads; the interval is of 95 %, the one for the processor counts all threads' time. The same code against"
+        f"Ratio: {other.name} ÷ {own.name}, of the medians of {rounds} rounds of building and computing with {threads};"
+        " the interval is of 95 %, the one for the processor counts all threads' time. The same code against"
         f" itself differs by up to {least:.3g}: a ratio whose interval reaches below that is no difference, and marked"
         " (none). Pairs are here / there; `while building` counts tasks."
     )

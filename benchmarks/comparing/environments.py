@@ -39,6 +39,31 @@ def here(name: str = "this code") -> Side:
     return Side(name, sys.executable, ROOT / target.PACKAGE)
 
 
+def is_target(name: str) -> bool:
+    """Whether this is a target, and no commit."""
+    return name == target.EMBEDDED or "://" in name
+
+
+def on_target(name: str) -> Side:
+    """A side that computes on a target: `embedded`, or an address, with a label before it as in `prod=tls://…`.
+
+    Raises
+    ------
+    TargetError
+        If the label is none: it is stored and published, which the address is not.
+    """
+    label, where = labelled(name)
+    return Side(target.checked_label(label), sys.executable, ROOT / target.PACKAGE, where=[where])
+
+
+def labelled(name: str) -> tuple[str, str]:
+    """The label and the address of a target; `embedded` is both."""
+    if name == target.EMBEDDED:
+        return name, name
+    label, equals, address = name.partition("=")
+    return (label, address) if equals and "://" not in label else (target.EXTERNAL, name)
+
+
 def commit(name: str) -> Side:
     """A side with the package as a commit has it, run with the libraries of this environment.
 

@@ -6,6 +6,7 @@ print goes to its standard error.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 THREADS = 2
+EMBEDDED = "embedded"
 
 
 class Measurer:
@@ -108,6 +110,71 @@ class Measurer:
         return made
 
 
+class OnTarget(Measurer):
+    """Answers the same requests with what a cluster measures: an embedded one, or that of an address."""
+
+    def __init__(self, address: str | None, stack: contextlib.ExitStack) -> None:
+        super().__init__()
+        self.address = address
+        self.stack = stack
+        self.client: Any = None
+        self.prepare: Any = None
+
+    def start(self, known: dict[str, Any], memory: int) -> dict[str, Any]:
+        """Connect; whoever has a cluster gives its workers what memory they have."""
+        from .. import target
+
+        where = {target.ADDRESS: self.address} if self.address else {}
+        self.stack.enter_context(target.environment(where))
+        self.client = self.stack.enter_context(target.session())
+        return {"python": sys.version.split()[0], "stand_in": False}
+
+    def about(self) -> dict[str, Any]:
+        """What is connected."""
+        threads = self.client.nthreads()
+        return {"workers": len(threads), "threads": sum(threads.values())}
+
+    def hold(self, suite: str, params: list[Any], size: str) -> dict[str, Any]:
+        """Take up a case: its inputs, in the memory of the workers."""
+        from .. import inputs
+
+        self.suite, self.params = self._made(suite, size), params
+        self.suite.prepare = self.prepare = inputs.Held(self.client)
+        self.suite.inputs(*params)
+        return {}
+
+    def round(self) -> dict[str, Any]:
+        """Build and compute once, on blocks that no other round has named, and say what that cost."""
+        from .. import inputs, metrics
+
+        self.suite.inputs(*self.params)
+        result = self.suite.build(*self.params)
+        small = inputs.on_workers(result)
+        run = metrics.measure(
+            self.client,
+            lambda: self.suite.build(*self.params),
+            lambda: self.client.compute(small).result(timeout=self.suite.timeout),
+        )
+        return {
+            "build_seconds": run.build_seconds,
+            "compute_seconds": run.compute_seconds,
+            "cpu_seconds": run.cpu_seconds,
+            "eager_tasks": run.eager_tasks,
+            "lazy": True,
+            "tasks": metrics.tasks_of(result),
+            "memory": run.peak_worker_memory,
+            "flags": list(run.flags.values()),
+        }
+
+    def check(self, suite: str, params: list[Any], size: str) -> dict[str, Any]:
+        """Compare what the cluster computes with what the suite expects, on a small cube."""
+        from ..scaling import subjects, sweep
+
+        made = type(self._made(suite, size))
+        sweep.verify(self.client, subjects.Subject(suite, made, tuple(params)), made.timeout)
+        return {}
+
+
 def _in_memory(cube: Any) -> Any:
     return cube.persist(scheduler="threads", num_workers=THREADS)
 
@@ -137,12 +204,13 @@ def _forget_peak() -> None:
 
 
 def main() -> None:
-    """Answer until there are no more requests."""
+    """Answer until there are no more requests; an argument is the target, `embedded` or an address."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    measurer = Measurer()
+    wanted = sys.argv[1:]
     # A future holds whatever the measured implementation raises: it is what the table has to say of it.
-    with ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1) as thread, contextlib.ExitStack() as stack:
+        measurer = OnTarget(None if wanted == [EMBEDDED] else wanted[0], stack) if wanted else Measurer()
         for line in sys.stdin:
             request = json.loads(line)
             job: Callable[..., dict[str, Any]] = getattr(measurer, request.pop("job"))

@@ -8,7 +8,7 @@ import os
 import selectors
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,11 @@ class SideError(RuntimeError):
 class Side:
     """An implementation, in a process that is started when it is first asked and again whenever it was lost."""
 
-    def __init__(self, name: str, python: str, package: Path | None, memory: int = MEMORY):
+    def __init__(
+        self, name: str, python: str, package: Path | None, memory: int = MEMORY, where: Sequence[str] | None = None
+    ):
         self.name = name
+        self.where = where  # arguments of its process: the target, where it does not compute in that process
         self.python = python
         self.package = package  # the folder of the package, where it is not installed beside that Python
         self.memory = memory
@@ -61,6 +64,11 @@ class Side:
     def end(self) -> None:
         """End the process."""
         if self.process is not None:
+            if self.where is not None:  # it leaves its cluster in order, if it can
+                with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                    assert self.process.stdin is not None
+                    self.process.stdin.close()
+                    self.process.wait(PATIENCE)
             with contextlib.suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(self.process.pid).children(recursive=True):
                     child.kill()
@@ -84,7 +92,7 @@ class Side:
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [self.python, "-m", "benchmarks.comparing.measurer"],
+                [self.python, "-m", "benchmarks.comparing.measurer", *(self.where or ())],
                 cwd=self.folder.name,
                 env={**kept, **single, "PYTHONPATH": self.folder.name, "PYTHONWARNINGS": "ignore"},
                 stdin=subprocess.PIPE,

@@ -20,9 +20,17 @@ BINARY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
 
 def add(commands: Any, command: Maker, target_command: Maker) -> None:
     """Add the commands to those that there are, with what makes one, and one that uses the target."""
-    _sweep(target_command(commands, "sweep", "the same work on more and more threads (strong), or more work on them (weak)"))
+    _sweep(
+        target_command(
+            commands, "sweep", "the same work on more and more threads (strong), or more work on them (weak)"
+        )
+    )
     target_command(commands, "calibrate", "what a task, a copy and a transfer cost on the target")
-    _project(target_command(commands, "project", "a lower bound of the time at a size that cannot be run here, or --validate"))
+    _project(
+        target_command(
+            commands, "project", "a lower bound of the time at a size that cannot be run here, or --validate"
+        )
+    )
     _report(command(commands, "report", "pages and a summary of what is stored, made again"))
 
 

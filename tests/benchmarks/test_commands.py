@@ -20,7 +20,12 @@ SAYS = {
     "run": ("--bench", "--rounds", "--ship", "--size"),
     "workflows": ("--ship",),
     "graph": ("--check", "--update"),
-    "compare": ("--peer", "--rows", "--rounds", "COMMIT"),
+    "compare": ("--peer", "--rows", "--rounds", "SIDE", "embedded", "--size"),
+    "sweep": ("--strong", "--weak", "--threads", "--least", "--folder", "--ship"),
+    "project": ("--bytes", "--threads", "--validate", "--ship"),
+    "calibrate": ("--ship",),
+    "report": ("--markdown", "--folder"),
+    "kernels": ("--size",),
     "doctor": ("--ship",),
     "picture": ("results/ndvi.png",),
 }
@@ -42,10 +47,17 @@ def test_the_help_names_every_command(capsys):
     assert set(SAYS) <= {line.split()[0] for line in said.splitlines() if line.strip()}
 
 
+@pytest.mark.parametrize("command", ["sweep", "project", "calibrate", "report", "doctor"])
+def test_a_command_whose_inputs_have_no_two_sizes_takes_no_size(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "--size" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["HEAD"], ["HEAD", "HEAD", "--peer", "a==1"], ["a", "b", "c"]])
 def test_a_comparison_of_anything_but_two_is_refused(arguments, capsys):
     assert main(["compare", *arguments]) == 2
-    assert "either --peer NAME==VERSION or two commits" in capsys.readouterr().err
+    assert "either --peer NAME==VERSION or two commits or targets" in capsys.readouterr().err
 
 
 def test_asv_has_a_method_with_a_unit_for_every_measure():

@@ -56,7 +56,7 @@ def test_a_sweep_on_a_machine_that_drifts_is_doubted_and_then_rejected(probes, d
     assert made.rejected == rejected
     assert ("drift" in made.flags) == doubted
     assert bool(made.laws) == (not rejected)
-    assert ("the sweep is rejected" == made.why_no_law) == rejected
+    assert (made.why_no_law == "the sweep is rejected") == rejected
 
 
 def test_a_sweep_without_both_probes_does_not_know_its_drift():
