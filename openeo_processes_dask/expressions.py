@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
 from dask.base import normalize_token
 
+from openeo_processes_dask import foreign
 from openeo_processes_dask.declare import declared
 from openeo_processes_dask.exceptions import ProcessParameterMissing
 from openeo_processes_dask.vocabulary import Scaling
@@ -78,7 +78,7 @@ class Node:
         try:
             if declared(self.function):
                 return self.function(**arguments, **said)
-            return _call_foreign(self.function, arguments, said, engine.get("axis"))
+            return foreign.call(self.function, arguments, said, engine.get("axis"))
         except Exception as error:
             if self.path:
                 error.add_note(f"in node {self.path} (process {self.id})")
@@ -210,8 +210,8 @@ class Expression:
         found = {self._level(r, levels) for r in references(self.result)}
         return Scaling.TREE if 1 in found else Scaling.BLOCKWISE
 
-    def stages(self) -> Stages:
-        """What a program with scaling TREE does before, in, and after its reductions.
+    def stages(self, also: frozenset[str] = frozenset()) -> Stages:
+        """What a program with scaling TREE does before, in, and after its reductions; `also` are ids of others.
 
         The first program makes the arguments of each reduction, and the last has their results as the parameters
         `reduced-0`, `reduced-1` …
@@ -222,7 +222,7 @@ class Expression:
         for index, node in enumerate(self.nodes):
             used = {self._level(r, levels) for r in references(list(node.arguments.values()))} - {None}
             process = declared(node.function)
-            gathers = process is not None and process.scaling is Scaling.TREE
+            gathers = process is not None and (process.scaling is Scaling.TREE or node.id in also)
             gathers = gathers and not isinstance(node.arguments.get("data"), (list, tuple)) and used != {1}
             levels[index] = 1 if gathers or 1 in used else 0
             places[Ref(index)] = Parameter(f"reduced-{len(reductions)}") if gathers else Ref(index)
@@ -233,6 +233,22 @@ class Expression:
         )
         after = Expression(moved, _moved(self.result, places), self.bound).pruned()
         return Stages(before, tuple(reductions), after)
+
+    def staged(self, gathering: frozenset[str]) -> bool:
+        """Whether all that is not done value by value is done in processes of some ids, or with their results."""
+        levels = [0] * len(self.nodes)
+        for index, node in enumerate(self.nodes):
+            process = declared(node.function)
+            used = {self._level(r, levels) for r in references(list(node.arguments.values()))} - {None}
+            if process is None or process.callbacks or len(used) > 1:
+                return False
+            listed = isinstance(node.arguments.get("data"), (list, tuple))
+            gathers = node.id in gathering and not listed
+            apart = process.scaling is Scaling.BLOCKWISE or (listed and process.scaling is Scaling.TREE)
+            if not (apart or gathers or used == {1}):
+                return False
+            levels[index] = 1 if used == {1} or (gathers and used) else 0
+        return {self._level(r, levels) for r in references(self.result)} == {1}
 
     def _level(self, reference: Any, levels: list[int]) -> int | None:
         if isinstance(reference, Ref):
@@ -367,27 +383,3 @@ def _moved(value: Any, moved: Mapping[Ref, Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_moved(v, moved) for v in value]
     return value
-
-
-def _call_foreign(
-    function: Callable[..., Any], arguments: Mapping[str, Any], said: Mapping[str, Any], axis: int | None
-) -> Any:
-    """Call a function that is not ours: names that start with `*` are positions.
-
-    It gets arrays of its own, which it may change. Along an axis of which it is told nothing it gets row by row.
-    """
-    named = {name: np.array(v) if isinstance(v, np.ndarray) else v for name, v in {**arguments, **said}.items()}
-    positions = [named.pop(name) for name in sorted(n for n in arguments if n.startswith("*"))]
-    if axis is None or "axis" in said or not positions or not isinstance(positions[0], np.ndarray):
-        return function(*positions, **named)
-    return _by_rows(lambda row: function(row, *positions[1:], **named), positions[0], axis)
-
-
-def _by_rows(run: Callable[[np.ndarray], Any], block: np.ndarray, axis: int) -> np.ndarray:
-    """What a function makes of each row along an axis: one value, or a row of another length."""
-    rows = np.moveaxis(block, axis, -1)
-    results = [run(rows[index]) for index in np.ndindex(rows.shape[:-1])]
-    if not results:
-        return np.empty((*block.shape[:axis], 1, *block.shape[axis + 1 :]))
-    made = np.stack([np.atleast_1d(np.nan if result is None else result) for result in results])
-    return np.moveaxis(made.reshape(*rows.shape[:-1], made.shape[-1]), -1, axis)

@@ -6,8 +6,8 @@ import contextvars
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import dask.array as da
@@ -26,13 +26,16 @@ class Segments:
     """Rows of values (rows, n) that are cut into segments, each of which is reduced by itself, to partial results.
 
     A process that reduces gets them as its array; what comes back holds the reduction and its partial results, arrays
-    of (rows, segments). `starts` say where each segment begins, and where the last one ends.
+    of (rows, segments). `starts` say where each segment begins, and where the last one ends. A statistic of order has
+    no partial results of that kind; for it the values come back, with what is asked of them.
     """
 
     values: np.ndarray
     starts: np.ndarray
     reduction: Reduction | None = None
     partials: tuple[np.ndarray, ...] = ()
+    skip_missing: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def dtype(self) -> np.dtype:
@@ -41,6 +44,8 @@ class Segments:
 
     def reduced(self, reduction: Reduction, skip_missing: bool, options: dict[str, Any]) -> Segments:
         """The partial results of a reduction that can be combined."""
+        if reduction.ranks is not None:
+            return Segments(self.values, self.starts, reduction, (), skip_missing, options)
         assert reduction.partial is not None
         parts = [
             lazy.silent(reduction.partial, self.values[:, start:stop], 1, skip_missing, **options)

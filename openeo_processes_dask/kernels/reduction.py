@@ -26,6 +26,10 @@ class Reduction:
     that depends on options), and `name` what the statistic is called in a graph. `grouped(block, axis, groups, skip)`
     reduces groups of rows of a block at once, one after the other along the axis, where there is a quick way to do it;
     it answers None for blocks for which there is none.
+
+    A statistic of order says with `ranks(valid, **options)` which of so many values it needs, arrays of one rank a row
+    that lie along a new last axis, and makes its results, along the same axis, of these in `chosen(values, valid,
+    **options)`.
     """
 
     whole: Kernel
@@ -38,6 +42,8 @@ class Reduction:
     results: int = 1
     name: str = "reduction"
     grouped: Kernel | None = None
+    ranks: Kernel | None = None
+    chosen: Kernel | None = None
 
 
 def combined(

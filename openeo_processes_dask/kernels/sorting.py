@@ -59,9 +59,12 @@ def _quantiles(block: np.ndarray, axis: int, skip: bool, probabilities: Sequence
 @tiled
 def _median(block: np.ndarray, axis: int, skip: bool) -> tuple[np.ndarray, ...]:
     ranked, valid = _ranked(block, axis, skip)
-    low, high = _at(ranked, (valid - 1) // 2), _at(ranked, valid // 2)
-    middle = np.where(low == high, low, (low + high) / 2)
+    middle = _between_two(_at(ranked, (valid - 1) // 2), _at(ranked, valid // 2))
     return (np.expand_dims(_where_valid(valid, middle), axis),)
+
+
+def _between_two(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return np.where(low == high, low, (low + high) / 2)
 
 
 def _ranked(block: np.ndarray, axis: int, skip: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -115,16 +118,25 @@ def _pairs(length: int) -> np.ndarray:
 
 
 def _quantile(ranked: np.ndarray, valid: np.ndarray, probability: float) -> np.ndarray:
+    below, above, share = _neighbours(valid, probability)
+    between = _weighed(_at(ranked, below), _at(ranked, above), share.astype(ranked.dtype))
+    return _where_valid(valid, between)
+
+
+def _neighbours(valid: np.ndarray, probability: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ranks between which a quantile lies, and how far it is from the lower one."""
     position = np.maximum(valid - 1, 0) * float(probability)
     below = np.floor(position).astype(np.intp)
-    share = (position - below).astype(ranked.dtype)
-    low, high = _at(ranked, below), _at(ranked, np.minimum(below + 1, valid - 1))
+    return below, np.minimum(below + 1, valid - 1), position - below
+
+
+def _weighed(low: np.ndarray, high: np.ndarray, share: np.ndarray) -> np.ndarray:
     between = low + (high - low) * share
     infinite = ~np.isfinite(between)
     if infinite.any():  # infinity minus infinity has no value, but infinity is still the lower or the upper neighbour
         weighed = np.where(share == 0, low, (1 - share) * low + share * high)
         between = np.where(infinite, weighed, between)
-    return _where_valid(valid, between)
+    return between
 
 
 def _at(ranked: np.ndarray, rank: np.ndarray) -> np.ndarray:
@@ -196,5 +208,32 @@ def _rolled(gap: np.ndarray, axis: int) -> np.ndarray:
     return (places + np.where(at_start, count, -count)) % length
 
 
-MEDIAN = Reduction(median, name="median", grouped=medians_of_groups)
-QUANTILES = Reduction(quantiles, results=0, name="quantiles")
+# --- from values of some ranks alone
+
+
+def _median_ranks(valid: np.ndarray) -> np.ndarray:
+    return np.stack([np.maximum(valid - 1, 0) // 2, np.maximum(valid, 1) // 2], -1)
+
+
+def _median_of(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    low, high = np.moveaxis(as_float(values), -1, 0)
+    return _where_valid(valid, _between_two(low, high))[..., None]
+
+
+def _quantile_ranks(valid: np.ndarray, probabilities: Sequence[float]) -> np.ndarray:
+    ranks = [np.maximum(rank, 0) for p in probabilities for rank in _neighbours(valid, p)[:2]]
+    return np.stack(ranks, -1) if ranks else np.zeros((*valid.shape, 0), np.intp)
+
+
+def _quantiles_of(values: np.ndarray, valid: np.ndarray, probabilities: Sequence[float]) -> np.ndarray:
+    values = as_float(values)
+    made = np.empty((*valid.shape, len(probabilities)), values.dtype)
+    for place, probability in enumerate(probabilities):
+        share = _neighbours(valid, probability)[2].astype(values.dtype)
+        between = _weighed(values[..., 2 * place], values[..., 2 * place + 1], share)
+        made[..., place] = _where_valid(valid, between)
+    return made
+
+
+MEDIAN = Reduction(median, name="median", grouped=medians_of_groups, ranks=_median_ranks, chosen=_median_of)
+QUANTILES = Reduction(quantiles, results=0, name="quantiles", ranks=_quantile_ranks, chosen=_quantiles_of)

@@ -35,7 +35,6 @@ CASES = [
 WHOLE: dict[tuple[Any, ...], str] = {
     **dict.fromkeys([("ApplyDimensionAcrossChunks",), ("FitCurve",), ("RunUdf",), ("ResampleCubeTemporal", 20)], "t"),
     ("ReduceDimensionAcrossChunks", "median"): "t",
-    ("ReduceSpatial", "median"): "yx",
     **{("AggregateSpatial", count, "median"): "yx" for count in (16, 64, 1000)},  # all pixels of a polygon
 }
 WINDOWS = {"cubes.apply.ApplyNeighborhood"}  # whose size the caller chooses, here of all dates

@@ -23,6 +23,8 @@ FLOORS = [
         "zones",
         "overlap",
         "expressions",
+        "foreign",
+        "selecting",
         "graphs",
         "callbacks",
         "checking",
