@@ -212,8 +212,10 @@ def _tally_compiled(how: Digits, level: int, bits: np.ndarray, prefixes: np.ndar
     out = np.zeros(len(prefixes) * how.stride, np.uint32)
     sizes = [how.bits - 1, top, turned ^ top, infinity, how.shift(level)]
     if level == 0:
-        compiled.run("first_digits", [bits], *map(np.uint64, sizes), out)
+        compiled.run("loops_of_digits.first_digits", [bits], *map(np.uint64, sizes), out)
     else:
         sizes += [how.own(level), (1 << how.own(level)) - 1]
-        compiled.run("next_digits", [bits, prefixes], *map(np.uint64, sizes), out.reshape(len(prefixes), -1))
+        compiled.run(
+            "loops_of_digits.next_digits", [bits, prefixes], *map(np.uint64, sizes), out.reshape(len(prefixes), -1)
+        )
     return out
