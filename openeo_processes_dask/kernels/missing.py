@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+_BITS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def float_of(dtype: Any) -> np.dtype:
@@ -119,6 +119,22 @@ def gaps_as(block: np.ndarray, fill: int) -> np.ndarray:
     if fill:
         values += 1 - valid
     return values
+
+
+def replaced(block: np.ndarray, where: np.ndarray, value: Any) -> np.ndarray:
+    """A block with a value where a boolean block, which is broadcast, says so.
+
+    As above bits are masked, for a choice for each value is slow.
+    """
+    instead = np.array(value, block.dtype)
+    if block.dtype.itemsize not in _BITS or block.dtype.kind not in "biuf":
+        return np.where(where, instead, block)
+    bits = _BITS[block.dtype.itemsize]
+    put = where.view(np.int8).astype(bits)
+    np.negative(put, out=put)  # all bits where the value goes
+    result = np.bitwise_and(block.view(bits), ~put)
+    result |= put & instead.view(bits)
+    return result.view(block.dtype)
 
 
 def gaps(block: Any) -> Any:

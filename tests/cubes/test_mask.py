@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from openeo_processes_dask import exceptions
+from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.process_implementations import cubes
 from tests.cubes import cases
 from tests.laziness import nothing_computed
@@ -79,3 +82,24 @@ def test_nothing_is_masked_by_nothing() -> None:
         assert cubes.mask(cube, cube.isel(bands=0, drop=True)).identical(cube)
     with pytest.raises(exceptions.IncompatibleDataCubes, match="'x'"):
         cubes.mask(cases.cube(), cases.cube().isel(x=slice(0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        *(("float32", np.nan), ("float64", -1.5), ("float16", np.inf), ("bool", True)),
+        *(("uint8", 255), (">i4", -7), ("int64", 0), ("complex64", 1j), ("U3", "abc")),
+    ],
+)
+def test_bits_are_replaced_as_numpy_replaces_values(dtype: str, value: Any) -> None:
+    rng = np.random.default_rng(3)
+    block = rng.integers(0, 100, (3, 4, 5, 6)).astype(dtype)
+    kept = block.copy()
+    for view in (block, block[:, ::-1, ::2], block.transpose(2, 0, 3, 1)):
+        for shape in (view.shape, (1, 1, *view.shape[2:])):
+            where = rng.random(shape) < 0.5
+            found = missing.replaced(view, where, value)
+            assert found.dtype == block.dtype
+            np.testing.assert_array_equal(found, np.where(where, np.array(value, dtype), view))
+            assert not np.shares_memory(found, block)
+    np.testing.assert_array_equal(block, kept)

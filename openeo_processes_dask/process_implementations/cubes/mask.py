@@ -89,8 +89,7 @@ def _replace(fill: Any, dtype: np.dtype, gap: Any, block: np.ndarray, masked: np
     where = (masked != 0) & (masked == masked)  # NaN is neither true nor a number
     if gap is not None:
         where &= masked != gap
-    out = block.astype(dtype)
-    return np.where(where, dtype.type(np.nan if fill is None else fill), out)
+    return missing.replaced(block.astype(dtype, copy=False), where, np.nan if fill is None else fill)
 
 
 def _replace_covered(
@@ -101,4 +100,4 @@ def _replace_covered(
         where = where & (block == block)
     if gap is not None and fill != gap:
         where = where & (block != gap)
-    return np.where(where, dtype.type(np.nan if fill is None else fill), block.astype(dtype, copy=False))
+    return missing.replaced(block.astype(dtype, copy=False), where, np.nan if fill is None else fill)
