@@ -274,35 +274,40 @@ def running_extremes(block, skip, sign, out):  # type: ignore[no-untyped-def]
 
 @compiled_once
 def linear(block, positions, out):  # type: ignore[no-untyped-def]
-    """Gaps filled from the values before and after them; those at the ends stay."""
+    """Gaps filled from the values before and after them; those at the ends stay.
+
+    What is chosen between is loaded first: a load on a condition would be a branch.
+    """
     length, one = block.shape[1], block.dtype.type(1)
     tile = SIDE_BY_SIDE // 4
     after, place_after = np.empty((length, tile), block.dtype), np.empty((length, tile), np.float64)
-    value, at = np.empty(tile, block.dtype), np.empty(tile, np.float64)
+    values, places = np.empty(tile, block.dtype), np.empty(tile, np.float64)
     for place in range(block.shape[0]):
         for start in range(0, block.shape[2], tile):
             width = min(tile, block.shape[2] - start)
-            value[:] = np.nan
-            at[:] = np.nan
+            values[:] = np.nan
+            places[:] = np.nan
             for i in range(length - 1, -1, -1):
-                source = block[place, i, start : start + width]
+                source, here = block[place, i, start : start + width], positions[i]
+                next_values, next_places = after[i], place_after[i]
                 for p in range(width):
-                    known = source[p] == source[p]
-                    value[p] = source[p] if known else value[p]
-                    at[p] = positions[i] if known else at[p]
-                    after[i, p] = value[p]
-                    place_after[i, p] = at[p]
-            value[:] = np.nan
-            at[:] = np.nan
+                    own, value, at = source[p], values[p], places[p]
+                    known = own == own
+                    value, at = own if known else value, here if known else at
+                    values[p], places[p] = value, at
+                    next_values[p], next_places[p] = value, at
+            values[:] = np.nan
+            places[:] = np.nan
             for i in range(length):
                 source, target = block[place, i, start : start + width], out[place, i, start : start + width]
+                next_values, next_places, here = after[i], place_after[i], positions[i]
                 for p in range(width):
-                    known = source[p] == source[p]
-                    share = block.dtype.type((positions[i] - at[p]) / (place_after[i, p] - at[p]))
-                    between = (one - share) * value[p] + share * after[i, p]
-                    target[p] = source[p] if known else between
-                    value[p] = source[p] if known else value[p]
-                    at[p] = positions[i] if known else at[p]
+                    own, value, at = source[p], values[p], places[p]
+                    known = own == own
+                    share = block.dtype.type((here - at) / (next_places[p] - at))
+                    between = (one - share) * value + share * next_values[p]
+                    target[p] = own if known else between
+                    values[p], places[p] = own if known else value, here if known else at
 
 
 # --- truth: 1, 0 and NaN in float32
