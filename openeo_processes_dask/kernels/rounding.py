@@ -32,9 +32,15 @@ def round_(x: np.ndarray, p: int = 0) -> np.ndarray:
         return np.where(np.isfinite(x), 0, x).astype(x.dtype)
     if x.dtype.kind != "f":
         return _whole(x, 10**-p)
+    if p == 0:
+        return np.rint(x)
     scale = 10.0 ** abs(p)
-    rounded = np.rint(x * scale) / scale if p > 0 else np.rint(x / scale) * scale
-    return np.where(np.isfinite(rounded), rounded, x)  # what overflows has no such digits
+    there, back = (np.multiply, np.divide) if p > 0 else (np.divide, np.multiply)
+    rounded = np.asarray(there(x, scale))
+    np.rint(rounded, out=rounded)
+    back(rounded, scale, out=rounded)
+    lost = np.isinf(rounded) if scale <= np.finfo(x.dtype).max else ~np.isfinite(rounded)
+    return np.where(lost, x, rounded) if lost.any() else rounded  # what overflows has no such digits
 
 
 def _whole(x: np.ndarray, step: int) -> np.ndarray:

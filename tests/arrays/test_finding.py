@@ -8,6 +8,8 @@ from typing import Any
 
 import dask
 import dask.array as da
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import xarray as xr
@@ -27,10 +29,12 @@ from openeo_processes_dask.process_implementations.arrays import (
     first,
     last,
 )
+from openeo_processes_dask.process_implementations.comparison import eq
 from openeo_processes_dask.process_implementations.cubes import apply_dimension, reduce_dimension
 from tests.cubes.cases import child, given, node, of
 from tests.laziness import nothing_computed
 
+NUMBERS = st.sampled_from([0, 0.0, -0.0, 1, 1.0, True, 2, 2**53 + 1, 2.0**53, 10**400, math.inf, math.nan, None])
 BLOCK = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
 
 
@@ -251,3 +255,15 @@ def test_cubes_without_values_have_no_first_and_no_last(process: Any) -> None:
     nothing = np.empty((0, 7, 4), np.float32)
     assert np.isnan(process(nothing, ignore_nodata=False))
     assert np.isnan(process(da.from_array(nothing, chunks=(1, 3, 4)), ignore_nodata=False).compute())
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.given(data=st.lists(NUMBERS, max_size=6), value=NUMBERS, reverse=st.booleans())
+def test_lists_of_numbers_are_searched_as_eq_compares(data: list, value: Any, reverse: bool) -> None:
+    same = [position for position, element in enumerate(data) if eq(element, value) is True]
+    assert array_contains(data, value) is bool(same)
+    assert array_contains(tuple(data), value) is bool(same)
+    expected = same[-1 if reverse else 0] if same else None
+    for given_as in (data, tuple(data)):
+        found = array_find(given_as, value, reverse)
+        assert found == expected or (expected is None and value != value and found != found)

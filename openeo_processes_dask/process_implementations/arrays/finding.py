@@ -37,6 +37,8 @@ from openeo_processes_dask.vocabulary import (
     Values,
 )
 
+_NUMBERS = frozenset([int, float])
+
 
 @declare("arrays", "comparison", "reducer", scaling=Scaling.TREE)
 def array_contains(data: Values, value: Scalar, *, axis: int | None = None, keepdims: bool = False) -> Flag:
@@ -44,6 +46,8 @@ def array_contains(data: Values, value: Scalar, *, axis: int | None = None, keep
 
     Values are compared as `eq` does it: types count among plain values, and no-data equals nothing.
     """
+    if _of_numbers(data, value):
+        return value in data
     return _true_of(any_(_matches("array_contains", data, value), axis=axis, keepdims=keepdims))
 
 
@@ -108,6 +112,10 @@ def array_find(
     rows of an array, which so are floating-point numbers. The whole axis is brought into one chunk.
     """
     reverse = values.flag("array_find", "reverse", reverse)
+    if _of_numbers(data, value):
+        if value not in data:
+            return None
+        return len(data) - 1 - data[::-1].index(value) if reverse else data.index(value)
     matches = _matches("array_find", data, value)
     if isinstance(matches, list) and not any(lazy.is_array(match) for match in matches):
         found = [position for position, match in enumerate(matches) if match is True]
@@ -146,6 +154,11 @@ def last(data: Values, ignore_nodata: Flag = True, *, axis: int | None = None, k
     The last that is not no-data, unless no-data shall not be ignored.
     """
     return _end(searching.LAST, -1, data, ignore_nodata, axis, keepdims)
+
+
+def _of_numbers(data: Any, value: Any) -> bool:
+    """Whether a list is one of Python's numbers and so is a value, no NaN: Python then compares them as `eq` does."""
+    return type(data) is list and type(value) in _NUMBERS and value == value and _NUMBERS.issuperset(map(type, data))
 
 
 def _matches(process: str, data: Any, value: Any) -> Any:
