@@ -14,6 +14,7 @@ import dask
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from rasterio.windows import Window
 
@@ -249,8 +250,13 @@ def test_a_square_kilometre_of_a_whole_scene_reads_less_than_two_megabytes(
     place = {"crs": "EPSG:32632", "transform": Affine(10, 0, corner[0], 0, -10, corner[1])}
     blocks = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "sparse_ok": True}
     noise = np.random.default_rng(0).integers(1, 4000, (1536, 1536)).astype("uint16")
-    with rasterio.open(tmp_path / "a.tif", "w", **profile, **place, **blocks) as file:
+    with rasterio.open(tmp_path / "first.tif", "w", **profile, **place, **blocks) as file:
         file.write(noise, 1, window=Window(5120, 5120, 1536, 1536))
+    cog = {"compress": "deflate", "blocksize": 512, "sparse_ok": True, "overview_resampling": "average"}
+    rasterio.shutil.copy(tmp_path / "first.tif", tmp_path / "a.tif", driver="COG", **cog)
+    with rasterio.open(tmp_path / "a.tif") as file:
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert (file.shape, file.overviews(1)) == ((10980, 10980), [2, 4, 8, 16, 32])
     item = pictures.item("i", "2023-04-03T00:00:00Z", {"a": tmp_path / "a.tif"})
     item["assets"]["a"]["href"] = "./a.tif"
     pictures.collection(tmp_path / "catalog.json", [item], "Catalog")

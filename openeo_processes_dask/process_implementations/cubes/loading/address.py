@@ -22,12 +22,18 @@ SCHEMES = ("https", "http")
 SIZE = "256 MiB"
 TIMEOUT = 30.0  # seconds without a byte
 PATIENCE = 300.0  # seconds for the whole
+RATIO = 4  # what is read at once may be so much larger than the largest file
 PART = 2**20  # bytes that are read at a time
 
 
 def limit() -> int:
     """How many bytes a file may have that is read as a whole."""
     return int(parse_bytes(dask.config.get("openeo.load.size", SIZE)))
+
+
+def most() -> int:
+    """How many bytes may come of what is read at once: a block of a file, a table, a cube in memory."""
+    return RATIO * limit()
 
 
 def check(url: Any) -> str:

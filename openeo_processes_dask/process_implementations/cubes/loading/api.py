@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import urllib3
+from dask.utils import format_bytes
 from pystac_client import Client, ConformanceClasses
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
@@ -13,10 +16,12 @@ from pystac_client.stac_api_io import StacApiIO
 from openeo_processes_dask.exceptions import FileContentInvalid, FileNotFound
 from openeo_processes_dask.expressions import Expression, Parameter, Ref
 
+from . import address
 from .request import Request
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, and for an answer to go on
 RETRIES = 2
+PART = 2**16  # bytes that are taken from an answer at a time
 PAGE = 500  # items that are asked for at a time
 COMPARED = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -39,7 +44,9 @@ def pages(root: str, collection: str, request: Request) -> Iterator[list[dict[st
         If it answers with what is no list of items, or begins from the start again.
     """
     try:
-        client = Client.open(root, stac_io=StacApiIO(timeout=TIMEOUT, max_retries=RETRIES))
+        access = StacApiIO(timeout=TIMEOUT, max_retries=RETRIES)
+        access.session.hooks["response"].append(_limited)
+        client = Client.open(root, stac_io=access)
         search = client.search(**_arguments(client, collection, request))
         seen = set()
         for page in search.pages_as_dicts():
@@ -57,6 +64,18 @@ def pages(root: str, collection: str, request: Request) -> Iterator[list[dict[st
         raise FileNotFound(f"{root}: the server says {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FileContentInvalid(f"{root} is no STAC API: {error!r}") from error
+
+
+def _limited(response: Any, **_: Any) -> None:
+    """Read an answer part by part, because a compressed one may be a thousand times as large as what was sent."""
+    content = bytearray()
+    while part := response.raw.read(PART, decode_content=True):
+        content += part
+        if len(content) > address.limit():
+            response.close()
+            limit = format_bytes(address.limit())
+            raise FileContentInvalid(f"{response.url} sends more than {limit}, the setting openeo.load.size")
+    response.raw = urllib3.HTTPResponse(io.BytesIO(content), preload_content=False)
 
 
 def _arguments(client: Any, collection: str, request: Request) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.base import tokenize
+from dask.utils import format_bytes
 
 from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid, FileNotFound, LabelNotAvailable
 
-from . import chunking, coverage, features, names
+from . import address, chunking, coverage, features, names
 from .layers import storable
 from .request import Band, Request
 
@@ -128,6 +129,8 @@ def _open(path: Path, data: xr.Dataset) -> Opened:
     numbers = {str(name): one for name, one in data.data_vars.items() if one.dtype.kind in "biuf"}
     variables = _ordered(path, data, [name for name, one in numbers.items() if {"x", "y"} <= set(one.dims)])
     used = {str(d) for name in variables for d in data[name].dims}
+    for name in variables:
+        _check_blocks(path, data[name])
     if not variables:
         raise FileContentInvalid(f"{path} has no variable of x and y that holds numbers")
     if more := used - set(_AXES):
@@ -142,6 +145,17 @@ def _open(path: Path, data: xr.Dataset) -> Opened:
     labels = [str(label) for label in dimensions.labels(data[variables[0]], "bands")]
     bands = tuple(Band(n, (str(common[i]) or None) if common is not None else None) for i, n in enumerate(labels))
     return Opened(path, data, variables, bands, True, time)
+
+
+def _check_blocks(path: Path, one: xr.DataArray) -> None:
+    """A small file may claim blocks that no memory holds."""
+    shape = one.encoding.get("chunks") or one.encoding.get("chunksizes") or ()
+    size = math.prod(shape) * one.dtype.itemsize if shape else 0
+    if size > address.most():
+        raise FileContentInvalid(
+            f"{path} has blocks of {format_bytes(size)}, and at most {format_bytes(address.most())} are read at once:"
+            " four times the setting openeo.load.size"
+        )
 
 
 def _only_time(path: Path, data: xr.Dataset) -> np.datetime64 | None:

@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from dask.utils import format_bytes
+
 from openeo_processes_dask.exceptions import FileContentInvalid, FileNotFound
 
-from . import api
+from . import address, api
 from .layers import READERS, is_remote
 from .request import Request
 
@@ -157,15 +159,22 @@ def _text(href: str) -> bytes:
     try:
         if is_remote(href):
             with urllib.request.urlopen(href, timeout=TIMEOUT) as answer:
-                return bytes(answer.read())
+                return _limited(answer, href)
         with open(href, "rb") as file:
-            return file.read()
+            return _limited(file, href)
     except FileNotFoundError as error:
         raise FileNotFound(f"{href}: there is no such file") from error
     except urllib.error.HTTPError as error:
         raise FileNotFound(f"{href}: the server says {error.code} {error.reason}") from error
     except OSError as error:
         raise FileContentInvalid(f"{href} cannot be read: {error}") from error
+
+
+def _limited(file: Any, href: str) -> bytes:
+    content = bytes(file.read(address.limit() + 1))
+    if len(content) > address.limit():
+        raise FileContentInvalid(f"{href} is larger than {format_bytes(address.limit())}, the setting openeo.load.size")
+    return content
 
 
 def _links(document: Mapping[str, Any], href: str, *relations: str) -> list[str]:

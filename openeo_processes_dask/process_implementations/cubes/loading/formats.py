@@ -33,7 +33,6 @@ FORMATS = {
     )
     for one in (name, *others)
 }
-RATIO = 4  # a cube may be so much larger than the largest file, where it is read at once
 
 
 def named(format: Any, options: Any) -> str:
@@ -81,9 +80,9 @@ def at_once(cube: xr.DataArray) -> xr.DataArray:
     FormatUnsuitable
         If it is far larger than a file may be, or a file is damaged.
     """
-    most = RATIO * address.limit()
-    if cube.nbytes > most:
-        raise FormatUnsuitable(f"the cube has {format_bytes(cube.nbytes)}, and at most {format_bytes(most)} are read")
+    if cube.nbytes > address.most():
+        most = format_bytes(address.most())
+        raise FormatUnsuitable(f"the cube has {format_bytes(cube.nbytes)}, and at most {most} are read")
     try:
         values = cube.compute(scheduler="synchronous").values
         return cube.copy(data=da.from_array(values, chunks="auto"))

@@ -17,6 +17,7 @@ import dask
 import numpy as np
 import rasterio
 from affine import Affine
+from dask.utils import format_bytes
 from odc.geo.geobox import GeoBox
 from pyproj.exceptions import CRSError
 from rasterio.enums import ColorInterp, MaskFlags
@@ -30,6 +31,8 @@ from openeo_processes_dask.exceptions import (
     ProcessParameterInvalid,
 )
 from openeo_processes_dask.kernels import missing, rasters
+
+from . import address
 
 # Formats that hold nothing but pixels; others, such as VRT, may point at any file or address.
 DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
@@ -145,6 +148,13 @@ def header(path: str, called: str | None = None) -> Header:
         dtypes = tuple(map(np.dtype, file.dtypes))
         if any(dtype.kind not in "biuf" for dtype in dtypes):
             raise FileContentInvalid(f"{called or path} holds {', '.join(map(str, dtypes))}, which are no real numbers")
+        together = file.count if file.interleaving is not None and file.interleaving.name == "pixel" else 1
+        size = math.prod(file.block_shapes[0]) * dtypes[0].itemsize * together
+        if size > address.most():
+            raise FileContentInvalid(
+                f"{called or path} has blocks of {format_bytes(size)}, and at most {format_bytes(address.most())} are"
+                " read at once: four times the setting openeo.load.size"
+            )
         return Header(
             geobox(file.crs.to_string() if file.crs else None, file.shape, tuple(file.transform)[:6]),
             dtypes,

@@ -11,11 +11,12 @@ import numpy as np
 import shapely
 import shapely.geometry
 import xarray as xr
+from dask.utils import format_bytes
 
 from openeo_processes_dask import dimensions, vectors
 from openeo_processes_dask.exceptions import FileContentInvalid, OpenEOException
 
-from . import coverage
+from . import address, coverage
 
 LAYOUT = "openeo_cube"  # the member or attribute that says which columns are values, of what dimensions
 
@@ -105,8 +106,34 @@ def _of_geojson(document: Any) -> xr.DataArray:
 def _of_parquet(path: Path) -> xr.DataArray:
     import geopandas
 
+    _check_size(path)
     rows = geopandas.read_parquet(path)
     return _laid_out(vectors.read(rows), rows.attrs.get(LAYOUT))
+
+
+def _check_size(path: Path) -> None:
+    """A small file may say one thing many times; it is decoded bit by bit, until it is too much.
+
+    Raises
+    ------
+    FileContentInvalid
+        If it holds far more than a file may be large.
+    """
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        about = file.metadata
+        largest = max((about.row_group(i).total_byte_size for i in range(about.num_row_groups)), default=1)
+        # no value is larger than what the values of a group are decoded of
+        step = min(max(address.most() // max(largest, 1), 1), 2**16)
+        size = 0
+        for batch in file.iter_batches(step) if about.num_rows else ():
+            size += batch.nbytes
+            if size > address.most():
+                raise FileContentInvalid(
+                    f"{path.name} holds more than {format_bytes(address.most())}, four times the setting"
+                    " openeo.load.size"
+                )
 
 
 def _laid_out(features: vectors.Features, layout: Layout | None) -> xr.DataArray:

@@ -1,0 +1,216 @@
+"""Small files that are enormous inside: an error that says the size, and no memory is lost to them."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+import rasterio
+import shapely
+import zarr
+from affine import Affine
+
+LIMIT = "8 MiB"  # of a file; four times as much may come of it
+MOST = 250 * 2**20  # bytes by which a program may grow
+SIZE = 200_000  # bytes of the largest of these files
+
+PROGRAM = """
+import sys, dask, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+from openeo_processes_dask.exceptions import OpenEOException
+from openeo_processes_dask.process_implementations.cubes import (
+    load_collection, load_stac, load_uploaded_files, load_url)
+import geopandas, pyarrow.parquet, h5netcdf, zarr, pystac_client
+
+def status(name):
+    return int(next(l for l in Path("/proc/self/status").read_text().splitlines() if l.startswith(name)).split()[1])
+
+how, path, limit = sys.argv[1:]
+settings = {"openeo.load.size": limit, "openeo.uploads": str(Path(path).parent)}
+settings["openeo.load.schemes"] = ["file", "http"]
+before = status("VmRSS")
+with dask.config.set(settings | {"scheduler": "synchronous", "openeo.load.hosts": ["127.0.0.1"]}):
+    try:
+        if how == "stac":
+            load_stac(path).compute()
+        elif how == "collection":
+            load_collection(path, None, None)[..., :1, :1].compute()
+        elif how.startswith("url"):
+            load_url(path if "://" in path else Path(path).as_uri(), how.partition(" ")[2])
+        else:
+            load_uploaded_files([Path(path).name], how).compute()
+        print("nothing was said")
+    except OpenEOException as error:
+        print(type(error).__name__, str(error)[:300].replace(chr(10), " "))
+print((status("VmHWM") - before) * 1024)
+"""
+
+
+def told(how: str, where: str) -> str:
+    """What a program of its own says of a file, after it was seen that it has not grown."""
+    command = [sys.executable, "-c", PROGRAM, how, where, LIMIT]
+    run = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    said, grown = run.stdout.strip().splitlines()
+    assert int(grown) < MOST, f"{int(grown) / 2**20:.0f} MB: {said}"
+    return said
+
+
+def tiff(path: Path, side: int, tile: int) -> None:
+    """Pixels that were never written: the file has only their number."""
+    place = {"crs": "EPSG:32632", "transform": Affine(10, 0, 6e5, 0, -10, 5e6)}
+    profile = {"driver": "GTiff", "count": 1, "height": side, "width": side, "dtype": "uint16", "sparse_ok": True}
+    tiles = {"tiled": True, "blockxsize": tile, "blockysize": tile, "compress": "deflate", "bigtiff": "yes"}
+    with rasterio.open(path, "w", **profile, **place, **tiles):
+        pass
+
+
+def hdf5(path: Path) -> None:
+    """A terabyte of zeros, a chunk of which has gigabytes."""
+    with h5py.File(path, "w") as file:
+        for name in ("y", "x"):
+            axis = file.create_dataset(name, data=np.arange(1000.0))
+            axis.make_scale(name)
+        data = file.create_dataset("a", (100_000, 1000, 1000), "f8", chunks=(400, 1000, 1000), compression="gzip")
+        time = file.create_dataset("t", data=np.arange(10), maxshape=(None,))
+        time.resize((100_000,))
+        time.make_scale("t")
+        for i, name in enumerate(("t", "y", "x")):
+            data.dims[i].attach_scale(file[name])
+
+
+def store(path: Path, format: int) -> None:
+    """A store of a terabyte in chunks of gigabytes."""
+    group = zarr.create_group(path, zarr_format=format)
+    for name in ("y", "x"):
+        axis = group.create_array(name, shape=(1000,), dtype="f8", **names(format, [name]))
+        axis[:] = np.arange(1000.0)
+        axis.attrs.update({"_ARRAY_DIMENSIONS": [name]} if format == 2 else {})
+    shape, chunks = (100_000, 1000, 1000), (400, 1000, 1000)
+    data = group.create_array("a", shape=shape, chunks=chunks, dtype="f8", **names(format, ["t", "y", "x"]))
+    data.attrs.update({"_ARRAY_DIMENSIONS": ["t", "y", "x"]} if format == 2 else {})
+
+
+def names(format: int, dimensions: list[str]) -> dict[str, list[str]]:
+    return {"dimension_names": dimensions} if format == 3 else {}
+
+
+def parquet(path: Path, rows: int, length: int) -> None:
+    """One geometry and one text, said many times."""
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, "int32")), pa.array(["a" * length]))
+    shape = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(rows, "int32")), pa.array([shapely.to_wkb(shapely.Point(1, 2))])
+    )
+    about = {"version": "1.0.0", "primary_column": "geometry"}
+    about["columns"] = {"geometry": {"encoding": "WKB", "geometry_types": ["Point"]}}
+    fields = pa.schema([("geometry", pa.binary()), ("text", pa.string())], {"geo": json.dumps(about)})
+    table = pa.table({"geometry": shape.cast(pa.binary()), "text": pa.array(["b"] * rows)})
+    if length > 1:
+        kinds = [("geometry", pa.binary()), ("text", pa.dictionary(pa.int32(), pa.string()))]
+        fields = pa.schema(kinds, {"geo": json.dumps(about)})
+        table = pa.table({"geometry": table["geometry"], "text": column})
+    pyarrow.parquet.write_table(table.cast(fields), path, compression="zstd", store_schema=False)
+
+
+BOMBS: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "image of terabytes.tif": (lambda path: tiff(path, 1_000_000, 8192), "url GTiff", "blocks of 128.00 MiB"),
+    "image of large tiles.tif": (lambda path: tiff(path, 60_000, 30_000 // 16 * 16), "GTiff", "blocks of 1.68 GiB"),
+    "image of many tiles.tif": (lambda path: tiff(path, 60_000, 2048), "url GTiff", "the cube has 6.71 GiB"),
+    "chunks.nc": (hdf5, "netCDF", "blocks of 2.98 GiB"),
+    "chunks at a url.nc": (hdf5, "url netCDF", "blocks of 2.98 GiB"),
+    "two.zarr": (lambda path: store(path, 2), "collection", "blocks of 2.98 GiB"),
+    "three.zarr": (lambda path: store(path, 3), "collection", "blocks of 2.98 GiB"),
+    "rows.parquet": (lambda path: parquet(path, 3_000_000, 1), "GeoParquet", "holds more than 32.00 MiB"),
+    "texts.parquet": (lambda path: parquet(path, 200_000, 20_000), "GeoParquet", "holds more than 32.00 MiB"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_is_enormous_inside_is_refused(name: str, tmp_path: Path) -> None:
+    make, how, expected = BOMBS[name]
+    path = tmp_path / name.replace(" ", "-")
+    make(path)
+    files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
+    assert sum(one.stat().st_size for one in files) < SIZE
+    assert expected in told(how, str(path))
+
+
+class Zipped(http.server.BaseHTTPRequestHandler):
+    """Answers everything with a gigabyte of spaces in a megabyte, and says that it is compressed."""
+
+    content = gzip.compress(b" " * 2**30, 9)
+
+    def do_GET(self) -> None:
+        root = f"http://127.0.0.1:{self.server.server_address[1]}"  # type: ignore[index]
+        documents = {
+            "/": {
+                "type": "Catalog",
+                "id": "r",
+                "stac_version": "1.0.0",
+                "description": "r",
+                "conformsTo": ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"],
+                "links": [{"rel": "search", "href": f"{root}/search", "type": "application/geo+json"}],
+            },
+            "/c": {
+                "type": "Collection",
+                "id": "c",
+                "links": [{"rel": "root", "href": f"{root}/"}, {"rel": "items", "href": f"{root}/items"}],
+            },
+        }
+        found = documents.get(self.path)
+        content = self.content if found is None else json.dumps(found).encode()
+        self.send_response(200)
+        if found is None:
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Type", "application/geo+json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        try:
+            self.wfile.write(content)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the client had enough
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Give the address of a server that zips."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Zipped) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("how", "path", "expected"),
+    [
+        ("url GeoJSON", "/a.geojson", "cannot be read as GeoJSON"),  # what is not asked for is not unpacked
+        ("stac", "/item.json", "is no JSON"),
+        ("stac", "/c", "sends more than 8.00 MiB"),
+    ],
+)
+def test_compressed_answers_are_limited(server: str, how: str, path: str, expected: str) -> None:
+    assert expected in told(how, server + path)
+
+
+def test_a_document_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "catalog.json").write_bytes(b" " * (9 * 2**20))
+    assert "is larger than 8.00 MiB" in told("stac", str(tmp_path / "catalog.json"))
