@@ -6,10 +6,11 @@ medians is what counts. Values are compared before anything is timed.
 
 from __future__ import annotations
 
+import json
 import statistics
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import Any
 
 import dask
 import numpy as np
-import psutil
 import rasterio
 import rasterio.merge
 import rasterio.shutil
 import xarray as xr
+from rasterio.transform import from_origin
+from rasterio.windows import Window
 
 from openeo_processes_dask.process_implementations.cubes.load import load_stac
 from openeo_processes_dask.process_implementations.cubes.save import save_result
@@ -30,21 +32,24 @@ from .scenes import Scene, sentinel2
 
 ROUNDS = 5
 SIDE = 2048  # rows and columns of the scene
+PATIENCE = 300  # seconds for a program that tells its peak
 BANDS = ["B02", "B03", "B04", "B08"]
 
 
 def main() -> int:
-    """Print a table of ours, others and their ratio."""
+    """Print a table of ours, others and their ratio, in seconds and in processor time, and of the memory ours takes."""
+    if sys.argv[1:2] == ["--peak"]:
+        return _tell_peak(sys.argv[2], Path(sys.argv[3]))
     with tempfile.TemporaryDirectory(prefix="openeo-benchmarks-") as folder, dask.config.set(scheduler="threads"):
-        scene = sentinel2(Path(folder, "scene"), size=SIDE, dates=2)
-        print(f"{'what':34}{'MB':>8}{'ours MB/s':>11}{'other MB/s':>12}{'ratio':>7}{'ours peak MB':>14}")
-        for name, size, ours, other in (*_reading(scene), *_writing(scene, Path(folder))):
-            times = _in_turns(ours, other)
-            peak = _peak(ours)
-            speeds = [size / 1e6 / one for one in times]
-            print(
-                f"{name:34}{size / 1e6:8.0f}{speeds[0]:11.0f}{speeds[1]:12.0f}{speeds[0] / speeds[1]:7.2f}{peak:14.0f}"
-            )
+        head = (
+            f"{'what':28}{'MB':>7}{'ours MB/s':>11}{'other MB/s':>12}{'ratio':>7}{'CPU ratio':>11}{'ours peak MB':>14}"
+        )
+        print(head)
+        for name, size, ours, other in _pairs(Path(folder), check=True):
+            (mine, cpu), (theirs, their_cpu) = _in_turns(ours, other)
+            peak = _peak(name, folder)
+            speeds = f"{size / 1e6 / mine:11.0f}{size / 1e6 / theirs:12.0f}"
+            print(f"{name:28}{size / 1e6:7.0f}{speeds}{theirs / mine:7.2f}{their_cpu / cpu:11.2f}{peak:14.0f}")
             sys.stdout.flush()
     return 0
 
@@ -52,7 +57,14 @@ def main() -> int:
 Pair = tuple[str, int, Callable[[], Any], Callable[[], Any]]
 
 
-def _reading(scene: Scene) -> Iterator[Pair]:
+def _pairs(folder: Path, check: bool) -> Iterator[Pair]:
+    scene = sentinel2(folder / "scene", size=SIDE, dates=2)
+    yield from _reading(scene, check)
+    yield from _mosaicking(scene, folder, check)
+    yield from _writing(scene, folder)
+
+
+def _reading(scene: Scene, check: bool) -> Iterator[Pair]:
     days = [f"{moment:%Y-%m-%d}" for moment in scene.moments]
     catalog = str(scene.catalog)
 
@@ -75,23 +87,50 @@ def _reading(scene: Scene) -> Iterator[Pair]:
         made = odc.stac.load(items, bands=BANDS, chunks={}, groupby="id")
         return made.to_dataarray("band").transpose("time", "band", "y", "x").values
 
-    def mosaic() -> np.ndarray:
-        with dask.config.set({"openeo.load.group_by": "day"}):
-            return load_stac(catalog, bands=["B04"]).values[0, 0]
+    size = 2 * len(days) * len(BANDS) * SIDE * SIDE
+    if check:
+        np.testing.assert_array_equal(ours(), plain())
+    yield "read COGs, rasterio", size, ours, plain
+    if not check or np.array_equal(other(), ours()):
+        yield "read COGs, odc-stac", size, ours, other
+
+
+def _mosaicking(scene: Scene, folder: Path, check: bool) -> Iterator[Pair]:
+    """Four images of one instant, which overlap in the middle and differ there."""
+    half, rim = SIDE // 2, SIDE // 16
+    paths = [folder / f"part{i}.tif" for i in range(4)]
+    if check:
+        with rasterio.open(scene.files[f"{scene.moments[0]:%Y-%m-%d}", "B04"]) as file:
+            for number, path in enumerate(paths):
+                row, column = (divmod(number, 2)[i] * (half - rim) for i in range(2))
+                window = Window(column, row, half + rim, half + rim)
+                profile = {**file.profile, "width": half + rim, "height": half + rim, "driver": "COG"}
+                for name in ("blockxsize", "blockysize", "tiled", "interleave"):
+                    profile.pop(name)
+                values = file.read(1, window=window)
+                profile |= {"transform": file.window_transform(window), "blocksize": 256}
+                with rasterio.open(path, "w", **profile) as part:
+                    part.write(np.where(values == 0, 0, np.minimum(values, 60_000) + number), 1)
+        items = [
+            {
+                "type": "Feature",
+                "id": path.stem,
+                "properties": {"datetime": "2023-04-03T10:00:00Z"},
+                "assets": {"a": {"href": str(path), "type": "image/tiff", "roles": ["data"]}},
+            }
+            for path in paths
+        ]
+        (folder / "parts.json").write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+
+    def ours() -> np.ndarray:
+        return load_stac(str(folder / "parts.json")).values[0, 0]
 
     def merged() -> np.ndarray:
-        files = [rasterio.open(scene.files[days[0], "B04"])]
-        try:
-            return np.asarray(rasterio.merge.merge(files, nodata=0)[0][0])
-        finally:
-            files[0].close()
+        return np.asarray(rasterio.merge.merge(paths, nodata=0)[0][0])
 
-    np.testing.assert_array_equal(ours(), plain())
-    np.testing.assert_array_equal(mosaic(), merged())
-    size = plain().nbytes
-    yield "read COGs, rasterio", size, ours, plain
-    if np.array_equal(other(), ours()):
-        yield "read COGs, odc-stac", size, ours, other
+    if check:
+        np.testing.assert_array_equal(ours(), merged())
+    yield "mosaic of 4, rasterio.merge", 2 * SIDE * SIDE, ours, merged
 
 
 def _writing(scene: Scene, folder: Path) -> Iterator[Pair]:
@@ -99,7 +138,7 @@ def _writing(scene: Scene, folder: Path) -> Iterator[Pair]:
     labels = xr.DataArray(cube.data, dims=cube.dims, coords={"y": cube.y, "x": cube.x, "band": ("bands", BANDS)})
     profile = {"driver": "GTiff", "count": len(BANDS), "height": SIDE, "width": SIDE, "dtype": "uint16", "nodata": 0}
     profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "predictor": 2}
-    profile |= {"num_threads": "ALL_CPUS"}
+    profile |= {"num_threads": "ALL_CPUS", "crs": "EPSG:32632", "transform": from_origin(6e5, 5e6, 10, 10)}
 
     def ours(format: str) -> Callable[[], Any]:
         return lambda: save_result(cube, format, {"path": str(folder / "ours"), "overwrite": True, "stac": False})
@@ -131,35 +170,38 @@ def _writing(scene: Scene, folder: Path) -> Iterator[Pair]:
     )
 
 
-def _in_turns(*functions: Callable[[], Any]) -> list[float]:
-    """The median of the seconds that each takes; the first round counts for none."""
-    took: list[list[float]] = [[] for _ in functions]
+def _in_turns(*functions: Callable[[], Any]) -> list[tuple[float, float]]:
+    """The medians of the seconds that each takes, and of those of the processor; the first round counts for none."""
+    took: list[list[tuple[float, float]]] = [[] for _ in functions]
     for number in range(ROUNDS + 1):
         for times, function in zip(took, functions, strict=True):
-            start = time.perf_counter()
+            start, busy = time.perf_counter(), time.process_time()
             function()
             if number:
-                times.append(time.perf_counter() - start)
-    return [statistics.median(times) for times in took]
+                times.append((time.perf_counter() - start, time.process_time() - busy))
+    return [(statistics.median(s for s, _ in times), statistics.median(c for _, c in times)) for times in took]
 
 
-def _peak(function: Callable[[], Any]) -> float:
-    """By how many megabytes this process grows meanwhile, looked at every few milliseconds."""
-    process, most, done = psutil.Process(), [0], threading.Event()
-    before = process.memory_info().rss
+def _peak(name: str, folder: str) -> float:
+    """By how many megabytes a new program grows at most while it does ours; here much is in use that was not freed."""
+    command = [sys.executable, "-m", "benchmarks.files", "--peak", name, folder]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    return float(run.stdout.split()[-1])
 
-    def watch() -> None:
-        while not done.wait(0.005):
-            most[0] = max(most[0], process.memory_info().rss)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        function()
-    finally:
-        done.set()
-        watcher.join()
-    return max(most[0] - before, 0) / 1e6
+def _tell_peak(name: str, folder: Path) -> int:
+    with dask.config.set(scheduler="threads"):
+        (ours,) = [mine for called, _, mine, _ in _pairs(folder, check=False) if called == name]
+        before = _status("VmRSS")
+        ours()
+    print((max(_status("VmHWM"), before) - before) * 1024 / 1e6)
+    return 0
+
+
+def _status(name: str) -> int:
+    """A number of kilobytes that the system tells of this program."""
+    (line,) = (one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith(name))
+    return int(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def test_ten_times_the_memory_is_saved(where: str, format: str, results: Path, r
     program = "import sys; from tests.cubes import test_save_memory as t; t.save_and_tell(*sys.argv[1:])"
     command = [sys.executable, "-c", program, address, format, str(results)]
     run = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=240, check=False
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=290, check=False
     )
     assert run.returncode == 0, run.stderr
     size, grown = map(int, run.stdout.split())
