@@ -69,7 +69,7 @@ class AggregateTemporal(Suite):
     def intervals(self) -> list[list[str]]:
         """Pairs of dates that follow each other by 15 days and last 30."""
         first, last = (np.datetime64(self.cube.t.values[i], "D") for i in (0, -1))
-        starts = np.arange(first, last, np.timedelta64(15, "D"))
+        starts = np.arange(first, max(last, first + 1), np.timedelta64(15, "D"))
         return [[str(start), str(start + np.timedelta64(30, "D"))] for start in starts]
 
     def build(self, reducer: str) -> xr.DataArray:
