@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 import pyproj
 import shapely
-import shapely.geometry
 import xarray as xr
 
-from openeo_processes_dask import arguments, callbacks, dimensions
+from openeo_processes_dask import arguments, callbacks, vectors
 from openeo_processes_dask.arguments import Box
 from openeo_processes_dask.exceptions import LabelNotAvailable, NoDataAvailable, ProcessParameterInvalid
 from openeo_processes_dask.expressions import Expression
-
-_GEOJSON = ("Polygon", "MultiPolygon", "Feature", "FeatureCollection")
 
 
 @dataclass(frozen=True)
@@ -160,51 +157,14 @@ def _area(extent: Any) -> Area | None:
     extent = arguments.plain(extent)
     if extent is None:
         return None
-    if isinstance(extent, Mapping) and extent.get("type") is not None:
-        return _around(_polygons_of(extent), _crs_of(extent))
-    if isinstance(extent, xr.DataArray):
-        return _of_vector_cube(extent)
-    if hasattr(extent, "geometry") and hasattr(extent, "crs"):  # what geopandas makes
-        crs = pyproj.CRS.from_epsg(4326) if extent.crs is None else dimensions.parse_crs(extent.crs)
-        return _around(_usable(extent.geometry), crs)
-    return Area(arguments.bounding_box(extent))
-
-
-def _of_vector_cube(cube: xr.DataArray) -> Area:
-    names = dimensions.of_role(cube, "geometry")
-    if not names or names[0] not in cube.coords:
-        raise ProcessParameterInvalid(f"a cube as extent needs a dimension of geometries, this has {cube.dims}")
-    geometries = cube.coords[names[0]]
-    crs = geometries.attrs.get("crs") or getattr(geometries.to_index(), "crs", None) or dimensions.crs(cube) or 4326
-    return _around(_usable(geometries.values), dimensions.parse_crs(crs))
-
-
-def _polygons_of(geojson: Mapping[str, Any]) -> tuple[shapely.Geometry, ...]:
-    kind = geojson["type"]
-    if kind not in _GEOJSON:
-        raise ProcessParameterInvalid(f"a GeoJSON extent is one of {', '.join(_GEOJSON)}, not {kind!r}")
-    features = geojson.get("features", []) if kind == "FeatureCollection" else [geojson]
-    geometries = [f.get("geometry") if f.get("type") == "Feature" else f for f in features]
-    try:
-        return _usable([shapely.geometry.shape(g) for g in geometries if g])
-    except (TypeError, ValueError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise ProcessParameterInvalid(f"the GeoJSON extent cannot be understood: {error}") from error
-
-
-def _crs_of(geojson: Mapping[str, Any]) -> pyproj.CRS:
-    """GeoJSON is in EPSG:4326, unless its `crs` member, which clients of openEO still write, says otherwise."""
-    named = geojson.get("crs")
-    name = named.get("properties", {}).get("name") if isinstance(named, Mapping) else None
-    return dimensions.parse_crs(name or 4326)
-
-
-def _usable(geometries: Iterable[Any]) -> tuple[shapely.Geometry, ...]:
-    kept = tuple(g for g in geometries if g is not None and not g.is_empty)
-    if wrong := {g.geom_type for g in kept} - {"Polygon", "MultiPolygon"}:
-        raise ProcessParameterInvalid(f"an extent is made of polygons, not of {', '.join(sorted(wrong))}")
-    if not kept:
+    of_geojson = isinstance(extent, Mapping) and extent.get("type") is not None
+    if not of_geojson and not isinstance(extent, (xr.DataArray, xr.Dataset)) and not hasattr(extent, "geometry"):
+        return Area(arguments.bounding_box(extent))
+    features = vectors.read(extent, "spatial_extent", vectors.POLYGONS)
+    kept = features.shapes[~shapely.is_empty(features.shapes)]
+    if not len(kept):
         raise NoDataAvailable("the extent has no polygon that is not empty")
-    return kept
+    return _around(tuple(kept), features.crs or vectors.LONGITUDE_LATITUDE)
 
 
 def _around(polygons: tuple[shapely.Geometry, ...], crs: pyproj.CRS) -> Area:
