@@ -107,7 +107,7 @@ def _is_text(document: dict[str, Any], value: Any) -> bool:
 
 
 def _is_array(value: Any, document: dict[str, Any]) -> bool:
-    if isinstance(value, xr.DataArray):  # a labelled array, or cube: its values are not looked at
+    if isinstance(value, xr.DataArray) or lazy.is_lazy(value):  # values of arrays with labels, or tasks, are left alone
         return value.ndim > 0
     if not (isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)):
         return False

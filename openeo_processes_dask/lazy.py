@@ -53,6 +53,19 @@ def native(value: Any) -> Any:
     return value
 
 
+def axis_of(axis: int, ndim: int) -> int:
+    """The number of an axis, which may count from the end.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If there is no such axis.
+    """
+    if not -ndim <= axis < ndim:
+        raise ProcessParameterInvalid(f"there is no axis {axis} in an array of {ndim} axes")
+    return int(axis) % ndim
+
+
 # --- elementwise
 
 

@@ -204,7 +204,7 @@ def grouped(run: Callable[[], Any], groups: Sequence[Sequence[int]]) -> tuple[An
 def _axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
     if axis is None:
         return list(range(ndim))
-    return sorted(a % ndim for a in ([axis] if isinstance(axis, (int, np.integer)) else axis))
+    return sorted(lazy.axis_of(a, ndim) for a in ([axis] if isinstance(axis, (int, np.integer)) else axis))
 
 
 def _flattened(data: Any, axes: list[int]) -> tuple[Any, int]:

@@ -161,11 +161,11 @@ def axis_of(data: Any, axis: int | None) -> int:
     Raises
     ------
     ProcessParameterInvalid
-        If none was said and there are several.
+        If none was said and there are several, or if there is no such axis.
     """
     if axis is None and data.ndim != 1:
         raise ProcessParameterInvalid(f"an array of {data.ndim} axes needs to be told along which")
-    return 0 if axis is None else int(axis) % data.ndim
+    return 0 if axis is None else lazy.axis_of(axis, data.ndim)
 
 
 def as_array(numbers: Sequence[Any]) -> np.ndarray:

@@ -120,3 +120,12 @@ def test_if_chooses_for_each_value_of_an_array() -> None:
         logic.if_(value, [1, 2], 3)
     cube = xr.DataArray(small, dims="x", coords={"x": [1, 2]})
     assert logic.if_(xr.DataArray(value, dims="x", coords={"x": [1, 2]}), cube, 0).values.tolist() == [3, 0]
+
+
+@pytest.mark.parametrize("given", [np.array(1), np.int8(2), np.float32(0.5), np.array(True), np.bool_(True)])
+def test_a_number_out_of_an_array_is_as_true_to_if_as_to_and(given: Any) -> None:
+    assert logic.if_(given, "yes", "no") == "yes"
+    assert logic.and_(given, True) is True
+    assert logic.if_(type(given)(0) if isinstance(given, np.generic) else np.array(0), "yes", "no") == "no"
+    assert logic.if_(np.float64("nan"), "yes", "no") == "no"
+    assert logic.if_(1, "yes", "no") == "no"  # a plain number is no truth value

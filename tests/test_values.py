@@ -144,3 +144,28 @@ def refused(process: Process, arguments: dict[str, Any]) -> str:
     except OpenEOException as error:
         return str(error)
     return ""
+
+
+# Arguments beside an array, in the order of the processes' parameters; those without an axis for blocks are left out.
+ALONG: dict[str, dict[str, Any]] = {
+    **{id_: {} for id_ in ("count", "max", "mean", "median", "min", "sd", "sum", "variance", "product", "extrema")},
+    **{id_: {} for id_ in ("all", "any", "cummax", "cumsum", "first", "last", "order", "sort")},
+    "quantiles": {"probabilities": [0.5]},
+    "array_element": {"index": 0},
+    "array_contains": {"value": 1.0},
+    "array_find": {"value": 1.0},
+    "array_interpolate_linear": {},
+    "array_concat": {"array2": np.ones((2, 3))},
+    "array_append": {"value": 1.0},
+    "fit_curve": {"parameters": [1.0], "function": lambda x, parameters: parameters[0]},
+}
+
+
+@pytest.mark.parametrize("id_", ALONG)
+@pytest.mark.parametrize("axis", [2, -3, 10])
+def test_an_axis_that_is_not_there_is_refused(id_: str, axis: int) -> None:
+    assert "axis" in DECLARED[id_].engine
+    block = np.arange(6.0).reshape(2, 3)
+    for data in (block, da.from_array(block, chunks=(1, 2))):
+        with pytest.raises(OpenEOException, match=f"no axis {axis} in an array of 2 axes"):
+            DECLARED[id_].function(data, **ALONG[id_], axis=axis)

@@ -48,14 +48,15 @@ def any_(data: Truths, ignore_nodata: Flag = True, *, axis: int | None = None, k
 def if_(value: Truth, accept: Anything, reject: Anything = None) -> Anything:
     """One value if another is true, else a third.
 
-    Only true accepts. On an array it chooses for each of its values; what is neither true nor false is rejected.
+    Only true accepts, and a number out of an array that is not zero. On an array it chooses for each of its values;
+    what is neither true nor false is rejected.
 
     Raises
     ------
     ProcessParameterInvalid
         If the choice for each value of an array is between things that are neither plain values nor arrays.
     """
-    value = lazy.native(value)
+    value = _native(value)
     if not lazy.is_array(value):
         return accept if value is True else reject
     _operands("if", value)
@@ -124,14 +125,19 @@ def _operands(process: str, *operands: Any) -> list[Any]:
     """Truth values as bool, numbers that came out of arrays among them; no-data as None or NaN."""
     found = []
     for given in operands:
-        value = lazy.native(given)
-        if given is not value and isinstance(value, (int, float)) and value == value:
-            value = bool(value)
+        value = _native(given)
         if not (_is_truth(value) or (lazy.is_array(value) and value.dtype.kind in "biuf")):
             what = f"an array of {value.dtype}" if lazy.is_array(value) else f"{shown(value)} ({type(value).__name__})"
             raise ProcessParameterInvalid(f"{process}: a truth value is needed, not {what}")
         found.append(value)
     return found
+
+
+def _native(given: Any) -> Any:
+    """A value as Python has it; a number that came out of an array is true where it is not zero."""
+    value = lazy.native(given)
+    from_array = given is not value and isinstance(value, (int, float)) and value == value
+    return bool(value) if from_array else value
 
 
 def _is_truth(value: Any) -> bool:

@@ -201,7 +201,7 @@ def _anything(value: Any) -> bool:
 
 def _from_start(data: Any, axis: int | None) -> int:
     """The number of an axis, which may be counted from the end; of no axis the first."""
-    return int(axis or 0) % max(getattr(data, "ndim", 1), 1)
+    return lazy.axis_of(axis or 0, max(getattr(data, "ndim", 1), 1))
 
 
 def _length(data: Any, axis: int) -> int:
