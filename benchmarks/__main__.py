@@ -58,7 +58,7 @@ def _do(asked: argparse.Namespace) -> int:
 
     try:
         where = target.address()
-        if where and asked.command not in ("graph", "kernels", "report", "compare"):
+        if where and asked.command not in ("graph", "kernels", "bounded", "report", "compare"):
             target.reach(where)
         return _job(asked)
     except (target.TargetError, StoreError) as error:
@@ -77,6 +77,7 @@ def _job(asked: argparse.Namespace) -> int:
         "workflows": commands.workflows,
         "graph": lambda: _graph(asked),
         "kernels": lambda: _kernels(asked),
+        "bounded": lambda: _bounded(asked),
         "doctor": doctor,
         "compare": lambda: _compare(asked),
         "picture": lambda: commands.picture(asked.path),
@@ -101,6 +102,12 @@ def _graph(asked: argparse.Namespace) -> int:
     if asked.bytes:
         return large.large(asked.bytes, asked.names)
     return commands.graph(asked.names, asked.check, asked.update)
+
+
+def _bounded(asked: argparse.Namespace) -> int:
+    from . import bounded
+
+    return bounded.bounded(asked.names, asked.memory)
 
 
 def _compare(asked: argparse.Namespace) -> int:
@@ -146,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
     kernels = _command(commands, "kernels", "processes on values beside numpy expressions on one block, no cluster")
     _sized(kernels)
     kernels.add_argument("names", nargs="*", help="parts of the names of processes; all if none is given")
+    bounded = _command(commands, "bounded", "whether cubes of ten times a worker's memory pass through each suite")
+    bounded.add_argument("names", nargs="*", help="parts of the names of suites; all if none is given")
+    bounded.add_argument(
+        "--memory", metavar="1GiB", help="the worker's limit; by default 128 MiB beside what its modules take"
+    )
     compare = _sized(
         _command(commands, "compare", "this code and a peer, two commits, or two targets, on the same suites in turns")
     )

@@ -1,0 +1,162 @@
+"""Cubes of ten times a worker's memory: whether they pass through each suite on one worker with that limit."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import dask
+import dask.array as da
+import distributed
+import numpy as np
+import xarray as xr
+from dask.utils import parse_bytes
+
+from openeo_processes_dask.declare import DECLARED
+from openeo_processes_dask.vocabulary import Scaling
+
+from . import inputs, metrics, remote
+from .suite import Size, Suite, suites
+from .terminal import progress, say, seconds, size, table
+
+TIMES = 10
+CHUNK = (6, 4, 192, 192)  # of float32: 3.4 MiB
+ROOM = 128 * 2**20  # bytes beside what the worker has imported
+PATIENCE = 300.0  # seconds
+SIZE = "bounded"
+OF_FILES = ("cubes.load", "cubes.save", "cubes.vector")  # whose cubes are as large as their files
+WHOLE = ("cubes.curves.FitCurve", "cubes.resample.ResampleCubeTemporal")  # these bring all dates together
+# Where a worker without room begins to spill, to spill more, and to pause: shares of what is left beside its modules.
+SHARES = {"target": 0.6, "spill": 0.7, "pause": 0.85, "terminate": 1.0}
+
+
+class Passed(NamedTuple):
+    """How a cube passed: the bytes that were spilled, and the worker's most memory."""
+
+    case: str
+    spilled: float = math.nan
+    peak: float = math.nan
+    seconds: float = math.nan
+    error: str = ""
+
+    def bad(self, limit: float, may_spill: bool) -> str:
+        """What of it breaks the promise; nothing if it keeps it."""
+        if self.error:
+            return self.error
+        if self.spilled and not may_spill:
+            return f"{size(self.spilled)} were spilled"
+        return f"{size(self.peak)} were held" if self.peak > limit else ""
+
+
+@contextlib.contextmanager
+def one_worker(limit: int, modules: int = 0) -> Iterator[distributed.Client]:
+    """Give the client of one worker of one thread, a process of its own; a limit of 0 is none.
+
+    A small limit is mostly taken by what the worker has imported. Where it is said how much that is, the shares of
+    the limit at which dask spills and pauses are those of the rest.
+    """
+    shares = {name: (modules + share * (limit - modules)) / limit for name, share in SHARES.items()} if modules else {}
+    if modules:  # the only share that is one of dask's own data, not of the process
+        shares["target"] = SHARES["target"] * (limit - modules) / limit
+    settings = {f"distributed.worker.memory.{name}": share for name, share in shares.items()}
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "memory_limit": limit}
+    with (
+        dask.config.set(settings),
+        distributed.LocalCluster(**options, dashboard_address="127.0.0.1:0") as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def cube_of(total: float, chunks: tuple[int, ...] = CHUNK) -> Size:
+    """A cube of at least so many bytes in equal chunks, four along time and as many along y as along x."""
+    one = 4 * math.prod(chunks)
+    across = math.ceil(math.sqrt(total / one / 4))
+    counts = (4, 1, across, across)
+    return Size(tuple(n * c for n, c in zip(counts, chunks, strict=True)), chunks)
+
+
+def made_there(cube: xr.DataArray) -> xr.DataArray:
+    """The cube with blocks that the task which needs them makes itself, and that take as much memory as they should."""
+    block = functools.partial(np.full, fill_value=1, dtype=cube.dtype)  # of numpy: this package workers may lack
+    shapes = itertools.product(*cube.data.chunks)
+    blocks = itertools.product(*map(range, cube.data.numblocks))
+    name = f"made-{dask.base.tokenize(cube.data.name)}"
+    layer = {(name, *index): (block, shape) for index, shape in zip(blocks, shapes, strict=True)}
+    return cube.copy(data=da.Array(layer, name, cube.data.chunks, meta=cube.data._meta))
+
+
+def cases(patterns: Sequence[str] = ()) -> list[tuple[str, tuple[Any, ...]]]:
+    """The cases of all suites on cubes that are lazy, or of those whose name contains one of the patterns."""
+    return [
+        (name, case)
+        for name, suite in suites().items()
+        if name.startswith(("cubes.", "udf.")) and not name.startswith(OF_FILES) and suite.lazy()
+        if not patterns or any(pattern in name for pattern in patterns)
+        for case in suite.cases()
+    ]
+
+
+def passed(client: distributed.Client, name: str, case: tuple[Any, ...], cube: Size) -> Passed:
+    """Let a cube pass through a suite on a worker, reduced to one number there."""
+    kind = suites()[name]
+    suite: Suite = kind()
+    suite.sizes = {**kind.sizes, SIZE: cube}  # type: ignore[misc]
+    suite.size, suite.prepare = SIZE, made_there
+    suite.inputs(*case)
+    small = inputs.on_workers(suite.build(*case))
+    title = f"{name}({', '.join(map(repr, case))})"
+    try:
+        run = metrics.measure(client, lambda: None, lambda: client.compute(small).result(timeout=PATIENCE))
+    except (TimeoutError, distributed.KilledWorker, MemoryError) as error:
+        return Passed(title, error=f"{type(error).__name__}: {error}")
+    lost = run.flags.get("lost-workers", "")
+    return Passed(title, run.bytes_spilled, run.peak_worker_memory, run.compute_seconds, lost)
+
+
+def modules(chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> int:
+    """The bytes that a worker takes for what these cases import and compile: one chunk has passed through each."""
+    with one_worker(0) as client:
+        warm(client, chosen)
+        client.run(remote.forget_peak())
+        return int(max(client.run(remote.peak()).values()))
+
+
+def warm(client: distributed.Client, chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+    """Let one chunk pass through each case, so that the worker has imported what it imports for them."""
+    for name, case in chosen:
+        passed(client, name, case, Size(CHUNK, CHUNK))
+
+
+def may_spill(name: str, case: tuple[Any, ...]) -> bool:
+    """Whether a case may: its process brings a whole dimension together, or its reducer needs that."""
+    shuffles = any(DECLARED[id_].scaling is Scaling.SHUFFLE for id_ in suites()[name].ids())
+    return shuffles or name in WHOLE or "median" in case
+
+
+def bounded(patterns: Sequence[str], memory: str | None = None) -> int:
+    """Let a cube of ten times a worker's memory pass through each suite on one worker with that limit.
+
+    Without a limit it is what its modules take and 128 MiB; the cube then has ten times these 128 MiB.
+    """
+    chosen = cases(patterns)
+    taken = 0 if memory else modules(chosen)
+    limit = int(parse_bytes(memory)) if memory else taken + ROOM
+    cube = cube_of(TIMES * (limit - taken))
+    told = f", of which modules take {size(taken)}" if taken else ""
+    cut = f"{size(4 * math.prod(cube.shape))} in chunks of {size(4 * math.prod(cube.chunks))}"
+    say(f"{cut}; one worker of {size(limit)}{told}")
+    found = []
+    with one_worker(limit, taken) as client, progress("suites") as step:
+        warm(client, chosen if taken else ())
+        for done, (name, case) in enumerate(chosen):
+            step(done / len(chosen), name)
+            one = passed(client, name, case, cube)
+            found.append((one, one.bad(limit, may_spill(name, case))))
+    rows = [(one.case, size(one.spilled), size(one.peak), seconds(one.seconds), bad) for one, bad in found]
+    table(("case", "spilled", "peak", "seconds", ""), rows)
+    return int(any(bad for _, bad in found))
