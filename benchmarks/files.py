@@ -40,6 +40,8 @@ def main() -> int:
     """Print a table of ours, others and their ratio, in seconds and in processor time, and of the memory ours takes."""
     if sys.argv[1:2] == ["--peak"]:
         return _tell_peak(sys.argv[2], Path(sys.argv[3]))
+    if sys.argv[1:2] == ["--items"]:
+        return _tell_items(int(sys.argv[2]))
     with tempfile.TemporaryDirectory(prefix="openeo-benchmarks-") as folder, dask.config.set(scheduler="threads"):
         head = (
             f"{'what':28}{'MB':>7}{'ours MB/s':>11}{'other MB/s':>12}{'ratio':>7}{'CPU ratio':>11}{'ours peak MB':>14}"
@@ -168,6 +170,40 @@ def _writing(scene: Scene, folder: Path) -> Iterator[Pair]:
         ours("Zarr"),
         lambda: dataset.to_zarr(folder / "x.zarr", mode="w", zarr_format=3, consolidated=False),
     )
+
+
+def many_items(folder: Path, count: int) -> str:
+    """A catalogue of so many Items, one a day, whose documents say all but one file's blocks; give where it lies."""
+    path, side = folder / "one.tif", 64
+    place = {"crs": "EPSG:32632", "transform": from_origin(6e5, 5e6, 10, 10)}
+    with rasterio.open(path, "w", "GTiff", side, side, 1, dtype="uint16", nodata=0, **place) as file:
+        file.write(np.ones((side, side), "uint16"), 1)
+    about = {"proj:code": "EPSG:32632", "proj:shape": [side, side], "proj:transform": list(place["transform"])[:6]}
+    asset = {"href": "one.tif", "type": "image/tiff", "roles": ["data"], "raster:bands": [{"data_type": "uint16"}]}
+    days = np.datetime_as_string(np.datetime64("1900-01-01") + np.arange(count)).tolist()
+    features = [
+        {
+            "type": "Feature",
+            "id": f"i{i}",
+            "properties": {"datetime": f"{day}T00:00:00Z", **about},
+            "assets": {"a": asset},
+        }
+        for i, day in enumerate(days)
+    ]
+    (folder / "items.json").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return str(folder / "items.json")
+
+
+def _tell_items(count: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="openeo-benchmarks-") as folder:
+        for some in (count // 4, count // 2, count):
+            where = many_items(Path(folder), some)
+            start, busy = time.perf_counter(), time.process_time()
+            with dask.config.set({"openeo.load.size": "4 GiB"}):
+                cube = load_stac(where)
+            took = f"{time.perf_counter() - start:.1f} s, {time.process_time() - busy:.1f} s of processor time"
+            print(f"{some} items: {took}, {cube.data.npartitions} blocks, {_status('VmHWM') / 1e3:.0f} MB at most")
+    return 0
 
 
 def _in_turns(*functions: Callable[[], Any]) -> list[tuple[float, float]]:
