@@ -7,11 +7,10 @@ import functools
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from . import metrics, target
+from . import metrics, scratch, target
 
 
 def setup() -> None:
@@ -62,7 +61,7 @@ def setup() -> None:
 def _share_what_is_measured() -> None:
     """Let the many processes of a run of asv's measure each case once for all its numbers."""
     if metrics.RECORDS not in os.environ:
-        folder = tempfile.mkdtemp(prefix="openeo-benchmarks-")
+        folder = str(scratch.folder())
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ[metrics.RECORDS] = folder
 

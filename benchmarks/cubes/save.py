@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from openeo_processes_dask.process_implementations.cubes.save import (
     stac_modify,
 )
 
+from .. import scratch
 from ..suite import Size, Suite
 
 
@@ -46,7 +46,7 @@ class SaveResult(_Writing):
     def inputs(self, format: str) -> None:
         self.forget()
         self.cube = self.input()
-        self.folder = Path(tempfile.mkdtemp(prefix="openeo-benchmarks-"))
+        self.folder = scratch.folder()
 
     def build(self, format: str) -> Any:
         return save_result(self.cube, format, {"path": str(self.folder / "result"), "overwrite": True})
@@ -75,7 +75,7 @@ class _Exported(_Writing):
     def inputs(self) -> None:
         self.forget()
         self.cube = self.input()
-        self.folder = Path(tempfile.mkdtemp(prefix="openeo-benchmarks-"))
+        self.folder = scratch.folder()
         for name in ("results", "target/there"):
             (self.folder / name).mkdir(parents=True)
         self.saved = save_result(self.cube, "GTiff", {"path": str(self.folder / "results" / "a")})

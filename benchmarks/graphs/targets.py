@@ -11,13 +11,12 @@ import xarray as xr
 
 from openeo_processes_dask.process_implementations.cubes.aggregate import aggregate_spatial, aggregate_temporal_period
 from openeo_processes_dask.process_implementations.cubes.apply import apply, apply_dimension, apply_kernel
-from openeo_processes_dask.process_implementations.cubes.indices import ndvi
-from openeo_processes_dask.process_implementations.cubes.mask import mask, mask_polygon
-from openeo_processes_dask.process_implementations.cubes.merge import merge_cubes
+from openeo_processes_dask.process_implementations.cubes.mask import mask_polygon
 from openeo_processes_dask.process_implementations.cubes.reduce import reduce_dimension, reduce_spatial
 from openeo_processes_dask.process_implementations.cubes.resample import resample_spatial
 
-from ..cubes import curves
+from ..cubes import curves, indices, merge
+from ..cubes import mask as masks
 from ..suite import Size, Suite
 
 LARGE = Size((24, 4, 1024, 1024), (6, 4, 512, 512))  # 403 MB in 16 chunks
@@ -126,44 +125,16 @@ class InterpolateLinear(Target):
         return self.cube.drop_vars("t").interpolate_na("t")
 
 
-class Ndvi(Target):
+class Ndvi(Target, indices.Ndvi):
     row, wanted = "ndvi", 2
-    measures = (ndvi,)
-
-    def build(self) -> xr.DataArray:
-        return ndvi(self.cube, nir="B08", red="B04")
-
-    def expected(self) -> Any:
-        red, nir = (self.cube.sel(bands=band).values for band in ("B04", "B08"))
-        return (nir - red) / (nir + red)
 
 
-class MergeSameLabels(Target):
+class MergeSameLabels(Target, merge.MergeCubes):
     row, wanted = "merge_cubes, same labels, add", 1.7
-    measures = (merge_cubes,)
-
-    def inputs(self) -> None:
-        self.cube, self.other = self.input(), self.input(seed=1)
-
-    def build(self) -> xr.DataArray:
-        return merge_cubes(self.cube, self.other, "add")
-
-    def expected(self) -> Any:
-        return self.cube.data + self.other.data
 
 
-class MergeDisjointBands(MergeSameLabels):
+class MergeDisjointBands(Target, merge.MergeCubesOfOtherBands):
     row, wanted = "merge_cubes, disjoint bands", 5
-
-    def inputs(self) -> None:
-        super().inputs()
-        self.other = self.other.assign_coords(bands=[f"other {band}" for band in self.other.bands.values])
-
-    def build(self) -> xr.DataArray:
-        return merge_cubes(self.cube, self.other)
-
-    def expected(self) -> Any:
-        return np.concatenate([self.cube.data, self.other.data], axis=1)
 
 
 class MonthlyMean(Target):
@@ -213,19 +184,8 @@ class MaskPolygons(Target):
         return self.cube.where(shapely.intersects_xy(inside, *np.meshgrid(self.cube.x.values, self.cube.y.values)))
 
 
-class Mask(Target):
+class Mask(Target, masks.Mask):
     row, wanted = "mask", 2
-    measures = (mask,)
-
-    def inputs(self) -> None:
-        self.cube = self.input()
-        self.mask = self.prepare(self.input(seed=1).isel(bands=0, drop=True) > 5000)
-
-    def build(self) -> xr.DataArray:
-        return mask(self.cube, self.mask)
-
-    def expected(self) -> Any:
-        return self.cube.where(~self.mask)
 
 
 class AggregateSixteenPolygons(Target):

@@ -20,7 +20,7 @@ from .crew import Crew, CrewError, crew, parse_threads
 from .curves import Curve
 from .fit import FitError
 from .subjects import Subject, SubjectError, find
-from .sweep import TIMEOUT, LostError, Plan, SizeError, Sweep, WrongResultError, verify
+from .sweep import LOSSES, TIMEOUT, LostError, Plan, SizeError, Sweep, WrongResultError, verify
 
 REFUSALS = (SubjectError, CrewError, SizeError, FitError, bounds.ProjectionError, store.StoreError)
 
@@ -40,6 +40,9 @@ def run(asked: argparse.Namespace) -> int:
         return 2
     except (WrongResultError, LostError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except LOSSES as error:
+        print(f"{type(error).__name__}: {str(error) or 'the cluster did not answer in time'}", file=sys.stderr)
         return 1
 
 
@@ -92,13 +95,16 @@ def projection(asked: argparse.Namespace) -> int:
         costs = _calibrated(client, found)
         with progress("rates") as step:
             chunk = (asked.validate and asked.chunk) or bounds.RUN_CHUNK
-            rates = bounds.learn(client, subject, found, chunk, step)
+            rates = bounds.learn(client, subject, found, chunk, costs, step)
         if what is None:
             return _validated(client, subject, found, rates, costs)
     made = bounds.project(what, rates, costs, asked.threads)
     heading(f"{subject.title} at {size(what.bytes)} on {asked.threads} threads")
     table(bounds.COLUMNS, [bounds.row(made)], left=0)
-    say(f"\nno run takes less than {seconds(made.seconds)}, most of it for {made.governed_by}, if these hold:")
+    say(
+        f"\n{seconds(made.expected)} are expected, and no run takes less than {seconds(made.seconds)}, most of it for"
+        f" {made.governed_by}, if these hold:"
+    )
     for one in bounds.assumptions(made, rates, costs, found.memory(found.each)):
         say(f"- {one}")
     say(_trust(subject))
@@ -108,7 +114,7 @@ def projection(asked: argparse.Namespace) -> int:
             suite=subject.name,
             params=subject.params,
             settings={"title": subject.title, "threads": asked.threads, "chunk_bytes": asked.chunk or bounds.CHUNK},
-            projection={**asdict(made), "bound": made.seconds},
+            projection={**asdict(made), "bound": made.seconds, "expected": made.expected},
             rates=asdict(rates),
             calibration=asdict(costs),
         )
@@ -162,8 +168,11 @@ def _validated(
     )
     heading(f"Bounds of {subject.title}, learned from {size(rates.bytes)} on {costs.threads} threads, against runs")
     table(
-        (*bounds.COLUMNS, "measured", "measured by bound"),
-        [[*bounds.row(t.projection), seconds(statistics.median(t.measured)), f"{t.ratio:.2f}"] for t in trials],
+        (*bounds.COLUMNS, "measured", "by bound", "by expected"),
+        [
+            [*bounds.row(t.projection), seconds(statistics.median(t.measured)), f"{t.ratio:.2f}", f"{t.error:.2f}"]
+            for t in trials
+        ],
         left=0,
     )
     say(_trust(subject))
@@ -179,7 +188,12 @@ def _trust(subject: Subject) -> str:
     ratios = [trial["ratio"] for trial in of_suite[-1]["trials"]]
     low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
     said = f"validated on {of_suite[-1]['time'][:10]}: runs took {low:.2f} to {high:.2f} times their bound"
-    return f"{said}, in the middle {middle:.2f}" + ("; below 1 the bound was none" if low < 1 else "")
+    said = f"{said}, in the middle {middle:.2f}" + ("; below 1 the bound was none" if low < 1 else "")
+    errors = [trial["error"] for trial in of_suite[-1]["trials"] if "error" in trial]  # which older records lack
+    if errors:
+        factor = max(max(error, 1 / error) for error in errors)
+        said += f"; and {min(errors):.2f} to {max(errors):.2f} times what was expected: within a factor of {factor:.2f}"
+    return said
 
 
 def reports(asked: argparse.Namespace) -> int:

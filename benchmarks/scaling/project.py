@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import distributed
 
@@ -21,6 +21,7 @@ CHUNK = 128_000_000  # bytes of a chunk of a projection, unless it is said
 RUN_CHUNK = 8_000_000  # and of what is run here to learn from it
 MOST_CHUNKS = 200_000  # whose graph is built within minutes and some gigabytes
 ROUNDS = 3
+LEARNING = 5  # rounds of the cube from which all the others are projected
 LEARNED = (2, 2)  # rows and columns of chunks of the cube from which rates are learned
 TRIED = ((2, 4), (4, 4), (4, 8))  # and of those that are projected from it and run
 
@@ -41,6 +42,12 @@ class Rates:
     cpu_seconds: float  # of processor time, a byte
     moved: float  # bytes, a byte, if every block were on another worker; NaN where there is one worker
     workers: int
+    alone: float = 1.0  # times its own bound that this cube took on a single worker: what the bound leaves out
+    together: float = 1.0  # and on all of them
+
+    def beyond(self, workers: int) -> float:
+        """How many times its bound a run on so many workers is expected to take."""
+        return self.alone if workers == 1 else self.together
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Projection:
-    """Seconds that no run can be below, if the assumptions hold: `max` of the first three, and the others on top."""
+    """Seconds that no run can be below, if the assumptions hold: `max` of the first three, and the others on top.
+
+    A run takes longer: threads wait for tasks, tasks for each other's memory. How much longer is learned as well.
+    """
 
     threads: int
     workers: int
@@ -65,11 +75,17 @@ class Projection:
     scheduling: float  # tasks through one scheduler
     transfer: float
     building: float
+    beyond: float = 1.0  # times the bound that the small cube took from which rates were learned
 
     @property
     def seconds(self) -> float:
         """The bound."""
         return max(self.work, self.chain, self.scheduling) + self.transfer + self.building
+
+    @property
+    def expected(self) -> float:
+        """The time if a run stays as far from its bound as the small cube did."""
+        return self.seconds * self.beyond
 
     @property
     def governed_by(self) -> str:
@@ -79,26 +95,30 @@ class Projection:
         return max(parts, key=lambda name: parts[name])
 
 
-def learn(client: distributed.Client, subject: Subject, crew: Crew, chunk_bytes: float, step: Step) -> Rates:
-    """Run a small cube on all threads, a few times, the first of which does not count."""
+def learn(
+    client: distributed.Client, subject: Subject, crew: Crew, chunk_bytes: float, costs: Calibration, step: Step
+) -> Rates:
+    """Run a small cube on one worker and on all, in turns, a few times, the first of which does not count."""
     cube = subject.size(LEARNED, chunk_bytes)
-    workers = crew.subset(crew.threads)
-    runs = []
-    for round_ in range(ROUNDS + 1):
-        step(round_ / (ROUNDS + 1), "a small cube")
-        runs.append(pinned_run(client, subject, cube, workers, TIMEOUT))
-    drawn = subject.drawn(cube)
-    cpu = statistics.median(run.cpu_seconds for run in runs[1:])
-    moved = statistics.median(run.bytes_moved for run in runs[1:])
-    apart = 1 - 1 / len(workers)  # the share of the blocks that lie on another worker than a given one
-    return Rates(
-        drawn.bytes,
-        drawn.chunks,
-        chunk_bytes,
-        cpu / drawn.bytes,
-        moved / drawn.bytes / apart if apart else float("nan"),
-        len(workers),
-    )
+    runs: dict[int, list[metrics.Run]] = {threads: [] for threads in sorted({crew.each, crew.threads})}
+    for round_ in range(LEARNING + 1):
+        for threads, taken in runs.items():
+            step(round_ / (LEARNING + 1), f"a small cube on {threads} threads")
+            taken.append(pinned_run(client, subject, cube, crew.subset(threads), TIMEOUT))
+    runs = {threads: taken[1:] for threads, taken in runs.items()}
+    what = counts(subject, cube)
+    workers = len(crew.subset(crew.threads))
+    cpu = statistics.median(run.cpu_seconds for run in runs[crew.threads])
+    moved = statistics.median(run.bytes_moved for run in runs[crew.threads])
+    apart = 1 - 1 / workers  # the share of the blocks that lie on another worker than a given one
+    share = moved / what.bytes / apart if apart else float("nan")
+    rates = Rates(what.bytes, what.chunks, chunk_bytes, cpu / what.bytes, share, workers)
+    beyond = {
+        threads: statistics.median(run.build_seconds + run.compute_seconds for run in taken)
+        / project(what, rates, costs, threads).seconds
+        for threads, taken in runs.items()
+    }
+    return replace(rates, alone=beyond[crew.each], together=beyond[crew.threads])
 
 
 def counts(subject: Subject, cube: Size) -> Counts:
@@ -147,6 +167,7 @@ def project(what: Counts, rates: Rates, costs: Calibration, threads: int) -> Pro
         scheduling=tasks * costs.task_seconds,
         transfer=moved / (workers * bandwidth) if bandwidth else 0.0,
         building=what.build_seconds,
+        beyond=rates.beyond(workers),
     )
 
 
@@ -177,6 +198,10 @@ def assumptions(one: Projection, rates: Rates, costs: Calibration, memory: float
             f" {size(costs.transfer_bandwidth)}/s in and out of every worker at the same time"
         )
         yield "transfers do not overlap with work, work does with scheduling"
+    yield (
+        f"what is expected is {one.beyond:.2f} times the bound, as the cube of {size(rates.bytes)} took on"
+        f" {'one worker' if one.workers == 1 else f'the {rates.workers} workers'} here, waiting and sharing included"
+    )
     yield "no worker fails, nothing is spilled, nobody else uses the cluster"
 
 
@@ -191,6 +216,11 @@ class Trial:
     def ratio(self) -> float:
         """The time that it took by the bound: 1 where nothing is missing, below 1 where the bound is none."""
         return statistics.median(self.measured) / self.projection.seconds
+
+    @property
+    def error(self) -> float:
+        """The time that it took by the time that was expected."""
+        return statistics.median(self.measured) / self.projection.expected
 
 
 def validate(
@@ -209,13 +239,25 @@ def validate(
     return trials
 
 
-COLUMNS = ("inputs", "chunks", "tasks", "threads", "bound", "work", "chain", "scheduling", "transfer", "building")
+COLUMNS = (
+    "inputs",
+    "chunks",
+    "tasks",
+    "threads",
+    "expected",
+    "bound",
+    "work",
+    "chain",
+    "scheduling",
+    "transfer",
+    "building",
+)
 
 
 def row(one: Projection) -> list[str]:
     """The cells of a table."""
     what = one.counts
-    parts = (one.seconds, one.work, one.chain, one.scheduling, one.transfer, one.building)
+    parts = (one.expected, one.seconds, one.work, one.chain, one.scheduling, one.transfer, one.building)
     return [
         size(what.bytes),
         number(what.chunks),
@@ -233,6 +275,7 @@ def stored(trials: Sequence[Trial]) -> list[dict[str, object]]:
             "bound": trial.projection.seconds,
             "measured": trial.measured,
             "ratio": trial.ratio,
+            "error": trial.error,
         }
         for trial in trials
     ]

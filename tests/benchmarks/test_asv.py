@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,18 +25,18 @@ TINY = f"{SUITE}.(time_build|time_compute|track_tasks|track_bytes_moved)"
 class Asv:
     """asv on these suites, with a home and with results of its own."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        lines = (ROOT / "asv.conf.json").read_text().splitlines()
+    def __init__(self, folder: Path, root: Path = ROOT):
+        self.folder, self.root = folder, root
+        lines = (root / "asv.conf.json").read_text().splitlines()
         settings = json.loads("".join(line for line in lines if "//" not in line))
-        settings["repo"] = str(ROOT)
-        settings["benchmark_dir"] = str(ROOT / "benchmarks")
+        settings["repo"] = str(root)
+        settings["benchmark_dir"] = str(root / "benchmarks")
         (folder / "asv.conf.json").write_text(json.dumps(settings))
         assert self("machine", "--yes").returncode == 0
 
     def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         # asv adds the folder that it runs in to where it looks for plugins, and here that is not the checkout
-        paths = {"PYTHONPATH": str(ROOT), "ASV_PYTHONPATH": str(ROOT), "HOME": str(self.folder)}
+        paths = {"PYTHONPATH": str(self.root), "ASV_PYTHONPATH": str(self.root), "HOME": str(self.folder)}
         git = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
         inherited = {k: v for k, v in os.environ.items() if k != target.ADDRESS}
         return subprocess.run(
@@ -92,6 +93,58 @@ def test_asv_runs_and_publishes(asv):
     methods = {name.rpartition(".")[2] for name in json.loads((page / "index.json").read_text())["benchmarks"]}
     assert methods <= {name for name in dir(next(iter(suites().values()))) if name.startswith(("time_", "track_"))}
     assert {name.rpartition(".")[0] for name in index["benchmarks"]} == set(suites())
+
+
+class Clone:
+    """The code as it lies here in a repository of its own, where commits can be made."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.git("clone", "--quiet", str(ROOT), str(folder), cwd=ROOT)
+        for part in ("benchmarks", target.PACKAGE):
+            shutil.rmtree(folder / part)
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def git(self, *arguments: str, cwd: Path | None = None) -> str:
+        who = ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost", "-c", "safe.directory=*")
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=cwd or self.folder, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, says: str) -> str:
+        """Commit what lies there and return what the commit is called."""
+        self.git("commit", "--quiet", "--all", "--allow-empty", "--message", says)
+        return self.git("rev-parse", "HEAD")
+
+
+def test_asv_compares_a_commit_with_a_regression_with_the_one_before(asv, tmp_path):
+    clone = Clone(tmp_path / "clone")
+    (tmp_path / "asv").mkdir()
+    of_clone = Asv(tmp_path / "asv", clone.folder)
+    chosen = ("run", "--bench", f"{SUITE}.(track_tasks|track_largest_chunk|track_output_bytes)")
+    sound = clone.commit("As it is")
+    assert of_clone(*chosen).returncode == 0
+    path = clone.folder / target.PACKAGE / "process_implementations" / "cubes" / "indices.py"
+    here = "    cube = dimensions.as_cube(data)\n"
+    assert path.read_text().count(here) == 1
+    path.write_text(path.read_text().replace(here, f'{here}    cube = cube.chunk({{"x": -1, "y": -1}})\n'))
+    planted = clone.commit("Collapse the plane into one chunk")
+    assert of_clone(*chosen).returncode == 0
+
+    worse = of_clone("compare", "--split", sound, planted)
+    assert worse.returncode == 0, worse.stdout + worse.stderr
+    better = of_clone("compare", "--split", planted, sound)
+    # Larger is worse, whichever way round the commits are.
+    for answer, mark, section in ((worse, "+", "have got worse"), (better, "-", "have improved")):
+        (line,) = [line for line in answer.stdout.splitlines() if "track_largest_chunk" in line]
+        assert line.split("|")[1].strip() == mark, answer.stdout
+        above = answer.stdout[: answer.stdout.index(line)]
+        assert section in above.rpartition("Benchmarks that ")[2], answer.stdout
+    benchmarks = json.loads((of_clone.folder / ".asv" / "results" / "benchmarks.json").read_text())
+    assert benchmarks[f"{SUITE}.track_largest_chunk"]["unit"] == "bytes"
+    assert benchmarks[f"{SUITE}.track_tasks"]["unit"] == "tasks"
 
 
 def test_results_of_another_target_lie_beside_those_of_the_first(asv, external_cluster):

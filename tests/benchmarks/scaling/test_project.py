@@ -49,6 +49,18 @@ def test_the_bound_is_made_of_its_parts():
     assert one.seconds == pytest.approx(max(work / 8, 5 * work / 1100, 1.1) + one.transfer + 0.5)
 
 
+def test_what_is_expected_is_as_far_from_the_bound_as_what_was_learned_from():
+    rates = Rates(**{**vars(RATES), "alone": 1.25, "together": 2.0})
+    one, four = (project.project(counted(), rates, COSTS, threads=threads) for threads in (2, 8))
+    assert one.expected == pytest.approx(1.25 * one.seconds)
+    assert four.expected == pytest.approx(2 * four.seconds)
+    assert "2.00 times the bound" in "\n".join(project.assumptions(four, rates, COSTS, 8e9))
+    trial = project.Trial(four, [3 * four.seconds])
+    assert trial.ratio == pytest.approx(3)
+    assert trial.error == pytest.approx(1.5)
+    assert "error" in project.stored([trial])[0]
+
+
 def test_threads_do_whole_chunks():
     few = project.project(counted(chunks=9), RATES, COSTS, threads=8)
     assert few.work == pytest.approx(2 * project.project(counted(chunks=8), RATES, COSTS, threads=8).work * 8 / 9)
@@ -145,9 +157,11 @@ def test_a_bound_is_compared_with_runs(external, monkeypatch):
     monkeypatch.setattr(project, "TRIED", ((2, 4),))
     external.wait_for_workers(2, timeout=60)
     subject, found = find(MEDIAN), crew(external)
-    rates = project.learn(external, subject, found, CHUNK, lambda share, doing: None)
-    assert 0.4 < rates.moved < 1.2  # half of the bytes of each of two workers, which is all if it were all elsewhere
     costs = Calibration(**{**vars(COSTS), "each": 1, "threads": 2, "task_seconds": 0.0, "thread_task_seconds": 0.0})
+    rates = project.learn(external, subject, found, CHUNK, costs, lambda share, doing: None)
+    assert rates.alone > 1  # of tasks that take a millisecond most is waiting
+    assert rates.together > 1
+    assert 0.4 < rates.moved < 1.2  # half of the bytes of each of two workers, which is all if it were all elsewhere
     trials = project.validate(external, subject, found, rates, costs, lambda share, doing: None)
     assert [trial.projection.threads for trial in trials] == [1, 2]
     for trial in trials:
