@@ -13,6 +13,9 @@ from typing import Any
 from . import metrics, scratch, target
 
 
+KEPT: list[type] = []  # asv finds environments among subclasses that live: one that nobody holds may be collected
+
+
 def setup() -> None:
     """Called by asv, which imports this module as a plugin; benchmarks that asv discovers never call it."""
     # asv itself is imported here, because environments that it builds have only its runner.
@@ -56,6 +59,8 @@ def setup() -> None:
 
         def run(self, args: list[str], **options: Any) -> Any:
             return util.check_output([self._executable, *args], **options)
+
+    KEPT.append(Here)
 
 
 def _share_what_is_measured() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from .. import inputs, metrics
 from .crew import Crew
 
-FEW, MANY = 400, 3000  # tasks that do nothing: the slope between is a task's cost, the rest is a run's
+FEW, MANY = 200, 1200  # tasks that do nothing: the slope between is a task's cost, the rest is a run's
 SLEEP = 0.01  # seconds
 SLEEPS = 40  # for each thread
 COPIED = 64_000_000  # bytes, more than caches hold
