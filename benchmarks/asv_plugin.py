@@ -12,7 +12,6 @@ from typing import Any
 
 from . import metrics, scratch, target
 
-
 KEPT: list[type] = []  # asv finds environments among subclasses that live: one that nobody holds may be collected
 
 
