@@ -17,6 +17,7 @@ from openeo_processes_dask import dimensions, geometries, neighborhoods, places,
 from openeo_processes_dask.exceptions import GeometriesOverlap
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing, outlines
+from openeo_processes_dask.kernels.zones import curve
 from openeo_processes_dask.passages import Passage, Trial, passage
 
 _SIDE_TRIED = 8  # pixels of the sides of a segment on which a child process is tried
@@ -188,7 +189,7 @@ def _groups(segments: Sequence[Segment], edges: Sequence[np.ndarray], most: int)
         np.array([int(np.searchsorted(edge, s.window[side], side="right")) - 1 for s in segments])
         for edge, side in zip(edges, (0, 2), strict=True)
     )
-    order = np.argsort(zones.curve(rows, columns), kind="stable").tolist()
+    order = np.argsort(curve(rows, columns), kind="stable").tolist()
     sizes = [(s.window[1] - s.window[0]) * (s.window[3] - s.window[2]) for s in segments]
     groups: list[list[Segment]] = [[]]
     filled = 0

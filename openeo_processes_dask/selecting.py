@@ -17,14 +17,17 @@ import numpy as np
 import xarray as xr
 from dask.base import tokenize
 from dask.graph_manipulation import bind
+from dask.highlevelgraph import HighLevelGraph
 
 from openeo_processes_dask import dimensions
 from openeo_processes_dask.expressions import Expression, Stages
 from openeo_processes_dask.kernels import selection, statistics
+from openeo_processes_dask.kernels.outlines import Runs
 from openeo_processes_dask.kernels.reduction import Reduction
-from openeo_processes_dask.kernels.zones import Part, Partials, gathered, merged
+from openeo_processes_dask.kernels.zones import Part, Partials, gathered, merged, of_zones, pixels
+from openeo_processes_dask.kernels.zones import planes as planes_of
 from openeo_processes_dask.passages import Passage, passage
-from openeo_processes_dask.reducing import Segments
+from openeo_processes_dask.reducing import SPLIT_EVERY, Segments
 
 # Reducers for whose partial results the order of pixels does not matter.
 COMBINED = frozenset({"all", "any", "count", "max", "mean", "min", "product", "sd", "sum", "variance"})
@@ -33,7 +36,8 @@ ROW = {"axis": 1, "keepdims": True}
 FEW = 4  # blocks of a plane are kept from one pass to the next
 _SIDE = 3  # so many by so many results meet in one task of a tree
 _BYTES_A_DIGIT = 16  # a key and a count
-_MOST_BLOCKS = 4  # what is counted is at most as large as so many blocks
+MOST_COUNTED = _BYTES_A_DIGIT << selection.WIDEST  # bytes that are counted of a group at most
+MOST_BLOCKS = 4  # what is counted is at most as large as so many blocks
 
 
 class Step(NamedTuple):
@@ -132,7 +136,7 @@ def planes(expression: Expression, cube: xr.DataArray) -> tuple[da.Array, Passag
         tried = expression({"data": way.enter(np.ones((1, 2), data.dtype))}, **ROW)
     if np.size(np.nan if tried is None else tried) != 1:
         return None
-    made = plan(expression, way, data.dtype, 1, _MOST_BLOCKS * pixels * data.dtype.itemsize, counting=False)
+    made = plan(expression, way, data.dtype, 1, MOST_BLOCKS * pixels * data.dtype.itemsize, counting=False)
     return None if made is None else (_passes(made, data), way)
 
 
@@ -179,6 +183,51 @@ def _tree(data: da.Array, chunk: Any, plan: Plan) -> da.Array:
     )
 
 
+# --- zones
+
+
+class Share(NamedTuple):
+    """What a block has of some zones: the key of its runs, the zones that are meant, and the index of the block."""
+
+    runs: Any
+    zones: np.ndarray
+    block: tuple[int, ...]
+
+
+def under_zones(
+    plan: Plan, data: da.Array, axes: tuple[int, int], base: da.Array, jobs: Sequence[Sequence[Share]]
+) -> da.Array:
+    """What is known at last of zones, one state for each job, which are the shares of blocks in some zones.
+
+    The runs are in the graph of `base`.
+    """
+    known: da.Array | None = None
+    for level in range(plan.levels):
+        read = data if known is None else again(data, known)
+        name = f"openeo-digits-{tokenize(plan, level, read.name, base.name)}"
+        layer: dict[Any, Any] = {f"{name}-plan": plan}
+        for number, shares in enumerate(jobs):
+            before = None if known is None else (known.name, number)
+            parts: list[Any] = []
+            for place, (runs, zones, index) in enumerate(shares):
+                parts.append((f"{name}-count", number, place))
+                block = (read.name, *index)
+                layer[parts[-1]] = (_in_zones, f"{name}-plan", level, before, runs, zones, axes, block)
+            height = 0
+            while len(parts) > SPLIT_EVERY:
+                below, parts = parts, []
+                for start in range(0, len(below), SPLIT_EVERY):
+                    parts.append((f"{name}-meet-{height}", number, start))
+                    layer[parts[-1]] = (meet, f"{name}-plan", below[start : start + SPLIT_EVERY])
+                height += 1
+            layer[(name, number)] = (_together, f"{name}-plan", level, before, parts)
+        needed = [read, base] if known is None else [read, base, known]
+        graph = HighLevelGraph.from_collections(name, layer, dependencies=needed)  # type: ignore[arg-type]  # dask types its own arrays too narrowly
+        known = da.Array(graph, name, ((1,) * len(jobs),), dtype=object, meta=np.empty(0, object))
+    assert known is not None
+    return known
+
+
 # --- what runs in a task
 
 
@@ -215,13 +264,12 @@ def count(
 
 
 def meet(plan: Plan, parts: Sequence[Found]) -> Found:
-    """What some blocks say together."""
+    """What some blocks say together; some may hold no pixels of any zone."""
+    parts = [part for part in parts if len(part.part.zones)] or parts[:1]
     if len(parts) == 1:
         return parts[0]
-    counts = [
-        None if some[0] is None else selection.merged([one for one in some if one is not None])
-        for some in zip(*(part.counts for part in parts), strict=True)
-    ]
+    columns = ([one for one in some if one is not None] for some in zip(*(p.counts for p in parts), strict=True))
+    counts = [selection.merged(some) if some else None for some in columns]
     merges = plan.merges if parts[0].part.results else []
     with np.errstate(all="ignore"):
         return Found(parts[0].size, merged([part.part for part in parts], merges), counts)
@@ -288,3 +336,28 @@ def _flat(parts: Any) -> list[Found]:
 
 def _values_of_planes(plan: Plan, state: State) -> np.ndarray:
     return made(plan, state).reshape(state.size)
+
+
+def _in_zones(
+    plan: Plan,
+    level: int,
+    state: State | None,
+    runs: Runs,
+    members: np.ndarray,
+    axes: tuple[int, int],
+    block: np.ndarray,
+) -> Found:
+    zones, starts, places = pixels(of_zones(runs, members), block.shape[axes[1]])
+    size = tuple(n for axis, n in enumerate(block.shape) if axis not in axes)
+    return count(plan, level, state, size, planes_of(block, axes), zones, starts, places)
+
+
+def _together(plan: Plan, level: int, state: State | None, parts: list[Found]) -> State:
+    return choose(plan, level, state, meet(plan, parts))
+
+
+def as_part(plan: Plan, state: State) -> Part:
+    """The values of zones, and the numbers of their valid pixels."""
+    if not len(state.part.zones):
+        return state.part
+    return Part(state.part.zones, state.part.totals, [(made(plan, state),), *state.part.results[-1:] * plan.counting])

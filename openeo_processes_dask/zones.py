@@ -15,21 +15,19 @@ import xarray as xr
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-from openeo_processes_dask import dimensions, geometries
+from openeo_processes_dask import dimensions, geometries, selecting
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.expressions import Expression, Stages
 from openeo_processes_dask.kernels import missing, outlines, statistics
 from openeo_processes_dask.kernels.reduction import Reduction
-from openeo_processes_dask.kernels.zones import Part, Partials, cut, gathered, merged, pixels, planes
+from openeo_processes_dask.kernels.zones import Part, Partials, curve, cut, gathered, merged, of_zones, pixels, planes
 from openeo_processes_dask.passages import Passage, passage
 from openeo_processes_dask.reducing import SPLIT_EVERY, Segments
+from openeo_processes_dask.selecting import COMBINED, ROW, segments
 from openeo_processes_dask.vocabulary import Scaling
 
 COUNTS = ("value", "total_count", "valid_count")
-# Reducers for whose partial results the order of pixels does not matter; the others get the pixels of a zone together.
-_COMBINED = frozenset({"all", "any", "count", "max", "mean", "min", "product", "sd", "sum", "variance"})
-_ROW = {"axis": 1, "keepdims": True}
-_MOST_BLOCKS = 4  # as many blocks may have the pixels that are brought together in one task
+_MOST_BLOCKS = 8  # as many blocks may have the pixels that are brought together in one task
 _FEW = 4  # results of groups meet so early that groups side by side are made soon after each other
 
 
@@ -106,18 +104,18 @@ def reduced(
 
 
 def _plan(expression: Expression, cube: xr.DataArray, axes: tuple[int, int], zones: int, counting: bool) -> Plan:
-    way = passage(expression, {"data": ((1, 2), cube.dtype)}, dimensions.nodata(cube), _ROW)
+    way = passage(expression, {"data": ((1, 2), cube.dtype)}, dimensions.nodata(cube), ROW)
     if way.dtype.kind in "biu" and not way.keeps_nodata:
         way = Passage(way.fill, False, missing.float_of(way.dtype))  # a geometry may have no pixel, and so no value
     sample = way.enter(np.ones((1, 2), cube.dtype))
     with np.errstate(all="ignore"):
-        tried = expression({"data": sample}, **_ROW)
+        tried = expression({"data": sample}, **ROW)
     if np.size(np.nan if tried is None else tried) != 1:
         raise ProcessParameterInvalid(f"the reducer makes {np.size(tried)} values of an array, not one")
     stages = expression.stages() if expression.scaling is Scaling.TREE else None
-    if stages is None or not all(node.id in _COMBINED for node in stages.reductions):
+    if stages is None or not all(node.id in COMBINED for node in stages.reductions):
         return Plan(expression, way, axes, zones, counting)
-    found = _segments(stages, sample, np.array([0, 2]))
+    found = segments(stages, sample, np.array([0, 2]))
     steps = tuple((s.reduction, s.reduction.dtype(s.dtype)) for s in found if s.reduction is not None)
     return Plan(expression, way, axes, zones, counting, stages, steps)
 
@@ -129,26 +127,65 @@ def _graph(plan: Plan, data: da.Array, found: geometries.Placed) -> da.Array:
     name = f"openeo-zones-{tokenize(plan, data.name, shapely.to_wkb(found.parts), found.owners)}"
     lead = tuple(c for i, c in enumerate(data.chunks) if i not in plan.axes)
     meeting = list(blocks_under(found, *(data.chunks[axis] for axis in plan.axes)))
-    layer: dict[Any, Any] = {f"{name}-plan": plan}
-    shared = math.prod(map(len, lead)) > 1
-    for block in meeting if shared else ():
-        layer[(f"{name}-runs", *block.place)] = (_runs, block.shapes, block.window)
-    groups = _groups(found, meeting) if plan.stages is None else []
-    for index in itertools.product(*(range(len(c)) for c in lead)):
+    groups, large = ([], []) if plan.stages is not None else _groups(found, meeting)
+    chosen, jobs = _chosen(plan, data, large, meeting)
+    groups += [] if chosen else large
+    base: dict[Any, Any] = {f"{name}-plan": plan}
+    runs: dict[tuple[int, int], Any] = {block.place: (_runs, block.shapes, block.window) for block in meeting}
+    if math.prod(map(len, lead)) > 1 or chosen is not None:  # several tasks use them
+        base.update({(f"{name}-runs", *place): made for place, made in runs.items()})
+        runs = {place: (f"{name}-runs", *place) for place in runs}
+    lines = HighLevelGraph.from_collections(f"{name}-base", base)
+    shared = da.Array(lines, f"{name}-base", ((1,),), dtype=object, meta=np.empty(0, object))
+    indices = list(itertools.product(*(range(len(c)) for c in lead)))
+    states = None
+    if chosen is not None:
+        shares = [
+            [selecting.Share(runs[place], zones, in_order(index, place, plan.axes)) for place, zones in job.items()]
+            for index, job in itertools.product(indices, jobs)
+        ]
+        states = selecting.under_zones(chosen, data, plan.axes, shared, shares)
+    layer: dict[Any, Any] = {f"{name}-chosen": chosen}
+    for number, index in enumerate(indices):
         size = tuple(c[i] for c, i in zip(lead, index, strict=True))
-        sources = {}
-        for block in meeting:
-            runs = (f"{name}-runs", *block.place) if shared else (_runs, block.shapes, block.window)
-            sources[block.place] = (runs, (data.name, *in_order(index, block.place, plan.axes)))
+        sources = {
+            place: (of_block, (data.name, *in_order(index, place, plan.axes))) for place, of_block in runs.items()
+        }
         key = (name, *index, 0, 0) if plan.counting else (name, *index, 0)
-        if plan.stages is None:
-            parts = _grouped(layer, name, index, sources, groups, math.prod(size))
-        else:
+        parts = []
+        if plan.stages is not None:
             parts = _tree(layer, name, index, sources)
+        elif groups:
+            parts = _grouped(layer, name, index, sources, groups, math.prod(size))
+        if states is not None:
+            for place in range(number * len(jobs), (number + 1) * len(jobs)):
+                parts.append((f"{name}-zone", place))
+                layer[parts[-1]] = (selecting.as_part, f"{name}-chosen", (states.name, place))
         layer[key] = (_finished, f"{name}-plan", size, parts)
     chunks = (*lead, (plan.zones,), *([(len(COUNTS),)] if plan.counting else []))
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])  # type: ignore[list-item]  # dask types its own arrays too narrowly
+    needed = [data, shared] if states is None else [data, shared, states]
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=needed)  # type: ignore[arg-type]  # dask types its own arrays too narrowly
     return da.Array(graph, name, chunks, meta=np.empty((0,) * len(chunks), plan.dtype))
+
+
+def _chosen(
+    plan: Plan, data: da.Array, large: Sequence[Group], meeting: Sequence[Block]
+) -> tuple[selecting.Plan | None, list[dict[tuple[int, int], np.ndarray]]]:
+    """How zones that are much larger than blocks are reduced in passes, if they can be, and which of them together."""
+    if not large:
+        return None, []
+    room = (
+        selecting.MOST_BLOCKS * data.dtype.itemsize * max(block.window.height * block.window.width for block in meeting)
+    )
+    side_by_side = max(1, room // selecting.MOST_COUNTED)
+    jobs: list[dict[tuple[int, int], np.ndarray]] = []
+    for start in range(0, len(large), side_by_side):
+        job: dict[tuple[int, int], np.ndarray] = {}
+        for group in large[start : start + side_by_side]:
+            for place, zones in group.members.items():
+                job[place] = np.append(job[place], zones) if place in job else zones
+        jobs.append(job)
+    return selecting.plan(plan.expression, plan.way, data.dtype, plan.zones, room // side_by_side, plan.counting), jobs
 
 
 def blocks_under(found: geometries.Placed, heights: Sequence[int], widths: Sequence[int]) -> Iterator[Block]:
@@ -165,14 +202,6 @@ def blocks_under(found: geometries.Placed, heights: Sequence[int], widths: Seque
         window = outlines.Window(int(heights[row]), int(widths[column]), int(tops[row]), int(lefts[column]))
         shapes = outline.of(part[some]).between(window.top, window.top + window.height)
         yield Block((row, column), window, shapes, np.unique(found.owners[part[some]]))
-
-
-def curve(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Where blocks lie on a curve of the shape of a Z within a Z …, which seldom jumps far."""
-    place = np.zeros(len(rows), np.int64)
-    for bit in range(31):
-        place |= ((columns >> bit) & 1) << (2 * bit) | ((rows >> bit) & 1) << (2 * bit + 1)
-    return place
 
 
 def in_order(index: Sequence[int], place: tuple[int, int], axes: tuple[int, int]) -> tuple[int, ...]:
@@ -205,10 +234,10 @@ def _brought_together(
     return level
 
 
-def _groups(found: geometries.Placed, meeting: Sequence[Block]) -> list[Group]:
-    """Zones that lie side by side, in groups of about as many pixels as a few blocks have."""
+def _groups(found: geometries.Placed, meeting: Sequence[Block]) -> tuple[list[Group], list[Group]]:
+    """Zones that lie side by side, in groups of about as many pixels as a few blocks have, and much larger zones."""
     if not meeting:
-        return []
+        return [], []
     most = _MOST_BLOCKS * max(block.window.height * block.window.width for block in meeting)
     areas = shapely.area(found.parts)
     pixels = np.where(areas > 0, areas, shapely.length(found.parts)) + 1
@@ -216,8 +245,11 @@ def _groups(found: geometries.Placed, meeting: Sequence[Block]) -> list[Group]:
     zones = np.concatenate([block.zones for block in meeting])
     places = np.repeat(np.arange(len(meeting)), [len(block.zones) for block in meeting])
     met = zones[np.sort(np.unique(zones, return_index=True)[1])]  # as they are first met
+    small, large = met[sizes[met] <= most], met[sizes[met] > most]
     number = np.zeros(len(sizes), np.int64)
-    number[met] = np.cumsum(sizes[met]) // most
+    number[small] = np.cumsum(sizes[small]) // most
+    number[large] = number.max() + 1 + np.arange(len(large))
+    first_large = number[large[0]] if len(large) else number.max() + 1
     shares = np.bincount(number[met], sizes[met]) / most
     order = np.lexsort((places, number[zones]))
     zones, places = zones[order], places[order]
@@ -226,7 +258,11 @@ def _groups(found: geometries.Placed, meeting: Sequence[Block]) -> list[Group]:
     members: dict[int, dict[tuple[int, int], np.ndarray]] = {}
     for some, at in zip(np.split(zones, first[1:]), first.tolist(), strict=True):
         members.setdefault(int(own[at]), {})[meeting[places[at]].place] = some
-    return [Group(held, float(shares[group])) for group, held in members.items()]
+    groups = {number: Group(held, float(shares[number])) for number, held in members.items()}
+    return (
+        [group for number, group in groups.items() if number < first_large],
+        [group for number, group in groups.items() if number >= first_large],
+    )
 
 
 def _grouped(
@@ -240,7 +276,7 @@ def _grouped(
     """The results of each group of zones, some planes at a time where a group is much larger than a block."""
     parts: list[Any] = []
     for number, group in enumerate(groups):
-        step = max(1, int(planes / max(1.0, group.share / 2)))
+        step = max(1, int(planes / max(1.0, group.share)))
         slabs: list[Any] = []
         for start in range(0, planes, step):
             pieces = []
@@ -264,14 +300,6 @@ def _runs(shapes: outlines.Shapes, window: outlines.Window) -> outlines.Runs:
     return outlines.disjoint(shapes.runs(window))
 
 
-def _segments(stages: Stages, values: np.ndarray, starts: np.ndarray) -> list[Segments]:
-    """The partial results of each reduction of a child process on values, cut into zones."""
-    with np.errstate(all="ignore"):
-        every = stages.before({"data": values})
-        given = [{**arguments, "data": Segments(arguments["data"], starts)} for arguments in every]
-        return [node.run(arguments, _ROW) for node, arguments in zip(stages.reductions, given, strict=True)]
-
-
 def _counted(values: np.ndarray, starts: np.ndarray) -> Partials:
     return Segments(values, starts).reduced(statistics.COUNT, True, {}).partials
 
@@ -283,7 +311,7 @@ def _partials(plan: Plan, runs: outlines.Runs, block: np.ndarray) -> Part:
     found: list[list[Partials]] = []
     for first, last, values in gathered(planes(block, plan.axes), starts, places):
         entered, here = plan.way.enter(values), starts[first : last + 1] - starts[first]
-        results = [segments.partials for segments in _segments(plan.stages, entered, here)]
+        results = [segments.partials for segments in segments(plan.stages, entered, here)]
         found.append([*results, _counted(entered, here)] if plan.counting else results)
     together = [tuple(np.concatenate(c, axis=1) for c in zip(*some, strict=True)) for some in zip(*found, strict=True)]
     return Part(zones, np.diff(starts), together)
@@ -332,9 +360,7 @@ def _made(plan: Plan, part: Part) -> np.ndarray:
 def _pieces(
     plan: Plan, runs: outlines.Runs, members: np.ndarray | None, slab: tuple[int, int] | None, block: np.ndarray
 ) -> Pieces:
-    if members is not None:
-        chosen = np.isin(runs.owners, members)
-        runs = outlines.Runs(*(column[chosen] for column in runs))
+    runs = runs if members is None else of_zones(runs, members)
     zones, starts, places = pixels(runs, block.shape[plan.axes[1]])
     rows = planes(block, plan.axes)[slice(*(slab or (None, None)))]
     return Pieces(zones, cut(np.take(rows, places, axis=1), starts) if len(zones) else [])
@@ -352,7 +378,7 @@ def _of_group(plan: Plan, pieces: list[Pieces]) -> Part:
     for parts in together.values():
         values = plan.way.enter(np.concatenate(parts, axis=1))
         with np.errstate(all="ignore"):
-            made = plan.expression({"data": values}, **_ROW)
+            made = plan.expression({"data": values}, **ROW)
         results.append(plan.way.leave(made, (len(values), 1)))
         totals.append(values.shape[1])
         if plan.counting:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
 import dask.array as da
+import geopandas
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import shapely
 import xarray as xr
 from dask.callbacks import Callback
 from hypothesis import HealthCheck, settings
@@ -236,3 +239,41 @@ def test_the_same_graph_has_the_same_names() -> None:
     cube = cases.cube(awkward("float32"), {"t": 2, "y": 8, "x": 10})
     names = [set(dict(cubes.reduce_spatial(cube, "median").data.dask)) for _ in range(2)]
     assert names[0] == names[1]
+
+
+# --- zones
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+@pytest.mark.parametrize("reducer", ["median", "beside a mean"])
+def test_large_geometries_have_what_whole_cubes_say(dtype: str, reducer: str) -> None:
+    array = np.nan_to_num(awkward(dtype), nan=np.nan, posinf=8, neginf=-8) if dtype[0] == "f" else awkward(dtype)
+    process = MIXED.get(reducer, reducer)
+    shapes = [shapely.box(0, 0, 470, 310), shapely.Point(200, 150).buffer(140), shapely.box(900, 0, 990, 9),
+              shapely.box(10, 10, 18, 18), shapely.box(5, 5, 460, 155)]  # fmt: skip
+    moved = [shapely.transform(s, lambda at: np.stack([600_000 + at[:, 0], 5_000_000 - at[:, 1]], 1)) for s in shapes]
+    geometries = geopandas.GeoSeries(moved, crs=32632)
+    for target in (None, "counts"):
+        whole = cubes.aggregate_spatial(cases.cube(array), geometries, process, target, context=4)
+        for chunks in ({"t": 5, "y": 8, "x": 12}, {"t": 5, "bands": 2, "y": 8, "x": 9}):
+            with nothing_computed():
+                result = cubes.aggregate_spatial(cases.cube(array, chunks), geometries, process, target, context=4)
+            assert result.dtype == whole.dtype
+            exact = {"rtol": 0} if reducer == "median" else {"rtol": 1e-5, "atol": 1e-4}
+            np.testing.assert_allclose(result.values, whole.values, **exact)
+
+
+def test_tasks_under_large_geometries_grow_with_the_chunks() -> None:
+    everywhere = shapely.box(0, 4_000_000, 900_000, 6_000_000)
+    found = []
+    for across in (8, 16, 32, 64):
+        data = da.zeros((2, 1, 1024, 256 * across), dtype="float32", chunks=(1, 1, 256, 256))
+        cube = xr.DataArray(
+            data, dims=cases.DIMS, coords={"y": 5e6 - np.arange(1024), "x": 6e5 + np.arange(256 * across)}
+        )
+        cube = cube.rio.write_crs(32632)
+        found.append(
+            cases.tasks(cubes.aggregate_spatial(cube, geopandas.GeoSeries([everywhere] * 3, crs=32632), "median"))
+        )
+    assert found[-1] / (2 * 4 * 64) <= 5.5, found
+    assert all(more <= 2.1 * few for few, more in itertools.pairwise(found)), found

@@ -41,6 +41,20 @@ def pixels(runs: Runs, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return zones, np.append((ends - lengths)[first], len(places)), places
 
 
+def curve(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Where blocks lie on a curve of the shape of a Z within a Z …, which seldom jumps far."""
+    place = np.zeros(len(rows), np.int64)
+    for bit in range(31):
+        place |= ((columns >> bit) & 1) << (2 * bit) | ((rows >> bit) & 1) << (2 * bit + 1)
+    return place
+
+
+def of_zones(runs: Runs, zones: np.ndarray) -> Runs:
+    """The runs of some zones."""
+    chosen = np.isin(runs.owners, zones)
+    return Runs(*(column[chosen] for column in runs))
+
+
 def gathered(values: np.ndarray, starts: np.ndarray, places: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
     """The values of zones, some zones at a time: from which zone to which, and (planes, pixels) of them.
 

@@ -68,9 +68,11 @@ def aggregate_spatial(
     the cube declares a no-data value. With a target dimension each value is followed by the numbers of all and of
     valid pixels.
 
-    Each chunk that a geometry reaches into is read once, whatever the number of geometries. Statistics that can be
+    As a rule each chunk that a geometry reaches into is read once, whatever their number. Statistics that can be
     combined (sum, mean, min …) make partial results there, which meet in a tree. Any other reducer gets the pixels of
-    each geometry together; geometries with more pixels than a few chunks then take fewer dates and bands at a time.
+    each geometry together. Of geometries with more pixels than a few chunks, medians and quantiles are found without
+    that, and the chunks under them are read once for values of up to 16 bits, twice for 32 and four times for 64;
+    other reducers then take fewer dates and bands of them at a time.
 
     Raises
     ------
