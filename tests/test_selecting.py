@@ -275,7 +275,7 @@ def test_tasks_under_large_geometries_grow_with_the_chunks() -> None:
         found.append(
             cases.tasks(cubes.aggregate_spatial(cube, geopandas.GeoSeries([everywhere] * 3, crs=32632), "median"))
         )
-    # A chunk of 256² pixels is read twice and counted twice for each of the three, with a tree over eight at a time; its
-    # runs are made once for both dates. Larger chunks leave room to count several geometries in one task.
+    # A chunk of 256² pixels is read twice and counted twice for each of the three, with a tree over eight at a time;
+    # its runs are made once for both dates. Larger chunks leave room to count several geometries in one task.
     assert found[-1] / (2 * 4 * 64) <= 2 + 2 * 3 * 8 / 7 + 1 / 2 + 0.1, found
     assert all(more <= 2.1 * few for few, more in itertools.pairwise(found)), found
