@@ -11,7 +11,7 @@ from dataclasses import dataclass
 # dark page nor a reader's font, cannot be searched, and is some twenty times as large.
 
 WIDTH, HEIGHT = 480, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
+LEFT, RIGHT, TOP, BOTTOM = 76, 14, 12, 44  # the longest label, 800 MB, at the size that narrow pages have
 MARK = 4.5
 TICKS = 5
 HUES = 5  # that the page defines
