@@ -94,7 +94,12 @@ def buffered(shapes: np.ndarray, crs: pyproj.CRS | None, distance: float) -> np.
 
 def _grown(shapes: Any, distance: float, finest: float = _FINEST) -> Any:
     """Geometries of a plane, widened; places that lie closer together than the finest are one."""
-    return shapely.buffer(shapely.set_precision(shapes, finest, mode="pointwise"), distance, quad_segs=_QUARTER)
+    return shapely.buffer(_snapped(shapes, finest), distance, quad_segs=_QUARTER)
+
+
+def _snapped(shapes: Any, finest: float = _FINEST) -> Any:
+    """Geometries with their points on a grid, which does not bind what is made of them."""
+    return shapely.set_precision(shapely.set_precision(shapes, finest, mode="pointwise"), 0, mode="pointwise")
 
 
 def _buffered_on_globe(shape: Any, crs: pyproj.CRS, distance: float) -> Any:
@@ -168,7 +173,7 @@ class _Plane:
         """A geometry in metres, its edges with points so close that they stay where they were."""
         degrees = max(step / 111_000, self.radius / 111_000 / 64, 1e-9)
         dense = shapely.segmentize(shape, degrees) if shapely.get_dimensions(shape) > 0 else shape
-        return shapely.set_precision(shapely.transform(dense, self._metres), _FINEST, mode="pointwise")
+        return _snapped(shapely.transform(dense, self._metres))
 
     def degrees(self, shape: Any) -> Any:
         """Polygons in metres as polygons in degrees, cut at the antimeridian."""
