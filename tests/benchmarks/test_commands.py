@@ -14,6 +14,7 @@ from benchmarks import store, target
 from benchmarks.__main__ import main
 from benchmarks.measures import MEASURES
 from benchmarks.suite import Suite, asv_name
+from tests.clusters import separate_processes
 
 ROOT = Path(__file__).parents[2]
 SAYS = {
@@ -88,3 +89,27 @@ def test_a_run_is_in_the_store_and_in_the_results_of_asv(tmp_path):
     assert exported == {asv_name(measure) for measure in MEASURES}
     for path in (ROOT / ".asv" / "results").glob("*/*tried_smallest*.json"):
         path.unlink()
+
+
+def test_the_main_job_runs_on_four_workers_of_one_thread_that_were_started_by_hand(tmp_path):
+    # what `make bench` calls, with a few suites for all of them
+    with separate_processes(tmp_path, workers=4) as address:
+        answer = subprocess.run(
+            [sys.executable, "-m", "benchmarks", "run", "--size", "smallest", "--bench", "cubes.(indices|mask)"],
+            cwd=ROOT,
+            env=os.environ
+            | {target.ADDRESS: address, target.LABEL: "four", store.PLACE: str(tmp_path / "records.jsonl")},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+    for path in (ROOT / ".asv" / "results").glob("*/*four_smallest*.json"):
+        path.unlink()
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "4 workers with 4 threads in all" in answer.stdout
+    records = list(store.records(tmp_path / "records.jsonl", kind="suite", label="four"))
+    assert len({record["suite"] for record in records}) >= 3
+    for record in records:
+        assert not record["error"]
+        assert min(record["samples"]["compute_seconds"]) > 0
+        assert address not in json.dumps(record)  # labels are stored, never addresses

@@ -32,6 +32,16 @@ def test_the_switch_times_suites_and_nothing_else(tmp_path):
     assert any(name.startswith("test_suite[text.") for name in timed)
 
 
+def test_the_switch_of_pytest_benchmark_times_them_too_and_compares_with_an_earlier_run(tmp_path):
+    kept = f"--benchmark-storage={tmp_path}"
+    first = run("--benchmark-only", "--benchmark-save=first", kept)
+    assert first.returncode == 0, first.stdout
+    assert "test_suite[cubes.indices.Ndvi]" in first.stdout
+    again = run("--benchmark-only", "--benchmark-compare=0001", kept)
+    assert again.returncode == 0, again.stdout
+    assert "test_suite[cubes.indices.Ndvi] (0001_first)" in again.stdout
+
+
 def test_without_it_nothing_is_timed():
     answer = run()
     assert answer.returncode == 0, answer.stdout
