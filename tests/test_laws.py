@@ -136,7 +136,7 @@ def test_results_neither_share_memory_with_inputs_nor_depend_on_their_layout(
 
 
 TAKING_NUMBERS = [p for p in EVERY if next(iter(DECLARED[p.values[0]].parameters)) in ("x", "p", "base", "value")]
-ON_TRUTH = {"and", "not", "or", "xor"}  # numbers out of arrays are truth values there, as elements of arrays are
+ON_TRUTH = {"and", "if", "not", "or", "xor"}  # numbers out of arrays are truth values there, as elements of arrays are
 
 
 @pytest.mark.parametrize(("process_id", "chosen"), TAKING_NUMBERS)

@@ -135,6 +135,17 @@ def of_kind(kind: str, dtype: Any = "float64", crs: int | None = 32632) -> xr.Da
     return made.chunk({"geometry": 2, "t": 2})
 
 
+@pytest.mark.parametrize("format", ["netCDF", "Zarr"])
+@pytest.mark.parametrize("bands", [("a", "z"), ("z", "a")])
+def test_bands_of_a_vector_cube_keep_their_order(bands: tuple[str, str], format: str) -> None:
+    saved = of_kind("Point")
+    saved = saved.assign_coords(bands=[*bands, *map(str, range(2, saved.sizes["bands"]))])
+    made = save_result(saved, format)
+    loaded = load_collection(made["assets"]["data"]["href"], None, None)
+    assert loaded["bands"].values.tolist() == saved["bands"].values.tolist()
+    np.testing.assert_array_equal(loaded, saved)
+
+
 @pytest.mark.parametrize(
     ("kind", "dtype"),
     [*((kind, "float64") for kind in KINDS), *(("Polygon", dtype) for dtype in ("float32", "int16", "uint64", "bool"))],

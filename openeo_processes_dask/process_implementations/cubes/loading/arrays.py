@@ -23,7 +23,6 @@ from .request import Band, Request
 
 NETCDF = (".nc", ".nc4", ".cdf")
 ZARR = (".zgroup", ".zmetadata", "zarr.json")
-BAND_ORDER = "openeo_bands"  # the attribute of a store that lists the variables in their order
 _AXES = ("t", "bands", "y", "x")
 
 
@@ -127,7 +126,7 @@ def _open(path: Path, data: xr.Dataset) -> Opened:
     renamed = {names_of["x"]: "x", names_of["y"]: "y", **dict.fromkeys(temporal, "t"), **dict.fromkeys(along, "bands")}
     data = data.rename({old: new for old, new in renamed.items() if old != new})
     numbers = {str(name): one for name, one in data.data_vars.items() if one.dtype.kind in "biuf"}
-    variables = _ordered(path, data, [name for name, one in numbers.items() if {"x", "y"} <= set(one.dims)])
+    variables = names.ordered(path, data, [name for name, one in numbers.items() if {"x", "y"} <= set(one.dims)])
     used = {str(d) for name in variables for d in data[name].dims}
     for name in variables:
         _check_blocks(path, data[name])
@@ -162,14 +161,6 @@ def _only_time(path: Path, data: xr.Dataset) -> np.datetime64 | None:
     """The date of a file without a temporal dimension: the only instant in it, else the date in its name."""
     instants = [one.values for one in data.variables.values() if not one.dims and one.dtype.kind == "M"]
     return np.asarray(instants, "datetime64[ns]")[0] if len(instants) == 1 else names.date_in(path.stem)
-
-
-def _ordered(path: Path, data: xr.Dataset, names: list[str]) -> tuple[str, ...]:
-    """The variables in the order of the file; a zarr store has none, unless its attributes say it."""
-    said = np.atleast_1d(data.attrs.get(BAND_ORDER, [])).tolist()
-    if sorted(said) == sorted(names):
-        return tuple(said)
-    return tuple(sorted(names) if path.is_dir() else names)
 
 
 def _decoded(path: Path) -> xr.Dataset:

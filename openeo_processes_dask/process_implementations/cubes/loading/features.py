@@ -15,6 +15,7 @@ from openeo_processes_dask import dimensions, vectors
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid
 
 from .layers import storable
+from .names import ordered
 from .request import Band, Request
 
 CUBE_DIMS = "openeo_dims"  # the attribute of a file that lists the dimensions of its cube in their order
@@ -46,6 +47,8 @@ def cube(path: Path, data: xr.Dataset, request: Request) -> xr.DataArray:
         for name, one in data.data_vars.items()
         if dimension in one.dims and one.dtype.kind in "biuf"
     ]
+    order = ordered(path, data, [band.name for band in bands])
+    bands.sort(key=lambda band: order.index(band.name))
     if not bands:
         raise FileContentInvalid(f"{path} has geometries, and no variable with values for them")
     made = _together(path, data, request.choose(bands), dimension)

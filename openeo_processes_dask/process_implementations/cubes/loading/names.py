@@ -1,12 +1,16 @@
-"""Dates and bands from the names of files."""
+"""Dates and bands from the names of files, and in which order a file has its bands."""
 
 from __future__ import annotations
 
 import datetime
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import xarray as xr
+
+BAND_ORDER = "openeo_bands"  # the attribute of a store that lists the variables in their order
 
 # Tried in this order: what says more comes first, so that a time of day is not cut off.
 _TIME = r"[T_]?(?P<hour>[01]\d|2[0-3])[-:]?(?P<minute>[0-5]\d)[-:]?(?P<second>[0-5]\d)(?:\.\d+)?Z?"
@@ -79,3 +83,11 @@ def _moment(parts: dict[str, str | None]) -> np.datetime64 | None:
     except ValueError:
         return None
     return np.datetime64(moment, "ns")
+
+
+def ordered(path: Path, data: xr.Dataset, names: Sequence[str]) -> tuple[str, ...]:
+    """The variables in the order of a file; a zarr store has none, unless its attributes say it."""
+    said = np.atleast_1d(data.attrs.get(BAND_ORDER, [])).tolist()
+    if sorted(said) == sorted(names):
+        return tuple(said)
+    return tuple(sorted(names) if path.is_dir() else names)

@@ -17,9 +17,9 @@ import zarr
 
 from openeo_processes_dask import dimensions, vectors
 from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable
-from openeo_processes_dask.process_implementations.cubes.loading.arrays import BAND_ORDER
 from openeo_processes_dask.process_implementations.cubes.loading.features import CUBE_DIMS
 from openeo_processes_dask.process_implementations.cubes.loading.layers import storable
+from openeo_processes_dask.process_implementations.cubes.loading.names import BAND_ORDER
 
 from . import features, stream
 from .options import lone_name
