@@ -49,7 +49,7 @@ class Side:
             (Path(self.folder.name) / target.PACKAGE).symlink_to(package)
 
     def ask(self, timeout: float, **request: Any) -> Answer:
-        """Ask for a job.
+        """Ask for a job; a process that could not do one is ended, so that what it still holds is in no other's way.
 
         Raises
         ------
@@ -58,6 +58,7 @@ class Side:
         """
         answer = self._sent(timeout, request)
         if "error" in answer:
+            self.end()
             raise SideError(_told(answer))
         return answer
 

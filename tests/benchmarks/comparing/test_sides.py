@@ -119,6 +119,20 @@ def test_a_side_that_takes_too_long_is_ended():
     assert side.process is None
 
 
+def test_what_a_failed_job_still_holds_is_in_no_others_way():
+    side = environments.here()
+    asked = {"suite": "cubes.indices.Ndvi", "params": [], "size": "smallest"}
+    with closing(side):
+        side.ask(60, job="check", **asked)
+        first = side.process
+        assert first is not None
+        with pytest.raises(SideError, match="NoSuchSuite"):
+            side.ask(60, job="check", **{**asked, "suite": "cubes.indices.NoSuchSuite"})
+        assert first.poll() is not None
+        side.ask(60, job="check", **asked)
+        assert side.process is not first
+
+
 def test_what_names_no_peer_and_no_commit_is_refused():
     with pytest.raises(SideError, match="a package and its version"):
         environments.peer("openeo-processes-dask")
