@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from openeo_processes_dask.kernels import tiling
 from openeo_processes_dask.kernels.missing import is_uint64, operand, wide_of
 
 Range = tuple[int, int]
@@ -85,9 +86,14 @@ def divide(x: Any, y: Any) -> Any:
 def normalized_difference(x: Any, y: Any) -> Any:
     """Difference over sum."""
     x, y = _promoted(x, y)
-    total = np.asarray(np.add(x, y))
-    difference = np.subtract(x, y)
-    return np.divide(difference, total, out=total) if total.ndim else np.divide(difference, total)
+    if np.shape(x) != np.shape(y):  # one is a plain number, or they are broadcast
+        return np.divide(np.subtract(x, y), np.add(x, y))
+    x, y = np.asarray(x), np.asarray(y)
+    out = np.empty(x.shape, np.result_type(x, y))
+    for part in tiling.parts(x.shape):
+        between = np.add(x[part], y[part])
+        np.divide(np.subtract(x[part], y[part]), between, out=out[part])
+    return out[()]  # a number where it has no axes
 
 
 def linear_scale_range(x: Any, in_min: Any, in_max: Any, out_min: Any, out_max: Any) -> Any:
@@ -96,12 +102,16 @@ def linear_scale_range(x: Any, in_min: Any, in_max: Any, out_min: Any, out_max: 
     if not all(isinstance(bound, float) for bound in (in_min, in_max, out_min, out_max)):
         inside = np.minimum(np.maximum(x, np.minimum(in_min, in_max)), np.maximum(in_min, in_max))
         return (inside - in_min) / (in_max - in_min) * (out_max - out_min) + out_min
-    values = np.asarray(np.clip(x, min(in_min, in_max), max(in_min, in_max)))
-    values -= in_min  # a fresh block, so the rest happens in place
-    values /= in_max - in_min
-    values *= out_max - out_min
-    values += out_min
-    return values
+    x = np.asarray(x)
+    out = np.empty(x.shape, np.result_type(x, 0.0))
+    for part in tiling.parts(x.shape):
+        values = out[part]
+        np.clip(x[part], min(in_min, in_max), max(in_min, in_max), out=values)
+        values -= in_min
+        values /= in_max - in_min
+        values *= out_max - out_min
+        values += out_min
+    return out[()]
 
 
 def sgn(x: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 Tile = Callable[[np.ndarray, np.ndarray], None]
 Partial = Callable[..., tuple[np.ndarray, ...]]
 WIDTH = 8192  # values side by side in a tile
+PART = 1 << 15  # values of a part, beside those that are between two passes over it
 LEAST = 1 << 18  # smaller blocks are reduced at once
 
 
@@ -35,6 +36,18 @@ def tiled(partial: Partial) -> Partial:
         return tuple(result.reshape(*before, 1, *beside) for result in results)
 
     return by_tiles
+
+
+def parts(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """Where the parts of a block are that fit the cache: all of it, if it is small."""
+    if np.prod(shape) < LEAST:
+        yield (...,)
+        return
+    cut = next(axis for axis in range(len(shape)) if np.prod(shape[axis + 1 :]) <= PART)
+    step = max(1, PART // int(np.prod(shape[cut + 1 :])))
+    for index in np.ndindex(shape[:cut]):
+        for start in range(0, shape[cut], step):
+            yield (*index, slice(start, start + step))
 
 
 def mapped(kernel: Tile, block: np.ndarray, axis: int) -> np.ndarray:

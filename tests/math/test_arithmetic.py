@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as arrays
 
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.exceptions import MinMaxSwapped, ProcessParameterInvalid
+from openeo_processes_dask.kernels import tiling
 from openeo_processes_dask.process_implementations import math as maths
 from tests import oracles, strategies
 from tests.laziness import nothing_computed
@@ -255,3 +256,44 @@ def test_the_order_of_bytes_does_not_matter() -> None:
         DECLARED["round"].function(large, -1), DECLARED["round"].function(large.astype("u8"), -1)
     )
     np.testing.assert_array_equal(DECLARED["absolute"].function(low), [2**63 - 1, 1])
+
+
+# --- blocks that do not fit the cache
+
+
+def layouts(block: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "whole": block,
+        "every other": np.repeat(block, 2, axis=1)[:, ::2],
+        "reversed": block[:, :, ::-1].copy()[:, :, ::-1],
+        "turned": np.ascontiguousarray(block.T).T,
+        "one row": block.reshape(1, -1),
+        "flat": block.reshape(-1),
+        "long rows": block.reshape(2, -1),
+    }
+
+
+@pytest.mark.parametrize("layout", layouts(np.zeros((2, 2, 2))))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+def test_large_blocks_are_done_in_parts(dtype: str, layout: str) -> None:
+    rng = np.random.default_rng(3)
+    whole = [rng.uniform(-300, 300, (6, 263, 347)).astype(dtype) for _ in range(2)]
+    x, y = (layouts(block)[layout] for block in whole)
+    wide = np.float64 if dtype == "int16" else np.dtype(dtype)
+    with np.errstate(all="ignore"):
+        expected = (x.astype(wide) - y) / (x.astype(wide) + y)
+        found = maths.normalized_difference(x, y)
+    np.testing.assert_allclose(found, expected, rtol=1e-5 if found.dtype == np.float32 else 1e-12)
+    scaled = maths.linear_scale_range(x, -100, 200, 0, 1)
+    np.testing.assert_allclose(scaled, (x.clip(-100, 200) + 100.0) / 300, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (5,), (0, 400_000), (400_000,), (3, 100_001), (2, 3, 70_001), (9, 1, 40_000)]
+)
+def test_the_parts_of_a_block_are_all_of_it_once(shape: tuple[int, ...]) -> None:
+    seen = np.zeros(shape, int)
+    for part in tiling.parts(shape):
+        assert seen[part].size < tiling.LEAST
+        seen[part] += 1
+    assert (seen == 1).all()
