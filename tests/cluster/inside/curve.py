@@ -24,7 +24,7 @@ from benchmarks.scenes import synthetic
 from openeo_processes_dask.process_implementations import ndvi, reduce_dimension
 
 BLOCKS = 32
-SHAPE, CHUNKS = (64, 2, 256, 512), (16, 2, 128, 128)  # 32 blocks of two megabytes, 4 of them over time
+SHAPE, CHUNKS = (32, 2, 256, 256), (4, 2, 128, 128)  # 32 blocks of half a megabyte, 8 of them over time
 TIMEOUT = 240
 
 
