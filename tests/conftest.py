@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 from hypothesis import settings
 
+from benchmarks import target
 from benchmarks.scenes import Scene, sentinel2
 from openeo_processes_dask import scheduling
 
@@ -18,8 +20,11 @@ settings.load_profile("same")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_address_for_a_scheduler() -> None:
+def _no_target_but_their_own(request: pytest.FixtureRequest) -> None:
+    """Let tests say themselves where they compute and what that is called, in the mini-backend too."""
     scheduling.forget_address()
+    if not request.config.option.benchmark_only:
+        os.environ.pop(target.LABEL, None)
 
 
 @pytest.fixture(scope="session")
