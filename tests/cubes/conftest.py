@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dask
 import pytest
+
+from tests.serving import served
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +70,5 @@ def serve(tmp_path: Path) -> Iterator[tuple[str, dict[str, int]]]:
     """Serve the temporary folder of a test; give the address and the bytes sent of each file."""
     sent: dict[str, int] = {}
     handler = functools.partial(type("Noting", (Handler,), {"sent": sent}), directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", sent
-        server.shutdown()
-        thread.join()
+    with served(handler) as address:
+        yield address, sent

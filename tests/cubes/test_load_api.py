@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
-import threading
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +23,7 @@ from openeo_processes_dask.process_implementations.cubes import load_collection,
 from openeo_processes_dask.process_implementations.cubes.loading import api
 from tests.cubes import pictures
 from tests.cubes.cases import child, given, node, of
+from tests.serving import served
 
 CORE = "https://api.stacspec.org/v1.0.0/"
 CONFORMS = [CORE + "core", CORE + "item-search", CORE + "item-search#filter", CORE + "collections"]
@@ -103,7 +104,7 @@ class Server:
 @pytest.fixture
 def serving() -> Iterator[Any]:
     """Give what starts a server of items."""
-    running = []
+    running = contextlib.ExitStack()
 
     def start(items: list[dict[str, Any]], posts: bool = True, filters: bool = True) -> Server:
         knows = Server(items, posts, filters)
@@ -128,18 +129,11 @@ def serving() -> Iterator[Any]:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        running.append((server, thread))
-        knows.address = f"http://127.0.0.1:{server.server_address[1]}"
+        knows.address = running.enter_context(served(Handler))
         return knows
 
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running:
+        yield start
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import http.server
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +19,8 @@ import rasterio
 import shapely
 import zarr
 from affine import Affine
+
+from tests.serving import served
 
 LIMIT = "8 MiB"  # of a file; four times as much may come of it
 MOST = 250 * 2**20  # bytes by which a program may grow
@@ -191,12 +192,8 @@ class Zipped(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Give the address of a server that zips."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Zipped) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with served(Zipped) as address:
+        yield address
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import http.server
 import json
 import shutil
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from openeo_processes_dask.process_implementations.cubes import (
 from openeo_processes_dask.process_implementations.cubes.loading import address
 from tests.cubes import cases, pictures
 from tests.laziness import nothing_computed
+from tests.serving import served
 
 FORMATS = {"GTiff": "a.tif", "netCDF": "a.nc", "GeoJSON": "a.geojson", "GeoParquet": "a.parquet", "JSON": "a.json"}
 
@@ -200,12 +200,8 @@ class Trouble(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def trouble() -> Iterator[str]:
     """Give the address of a server that misbehaves."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Trouble) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with served(Trouble) as root:
+        yield root
 
 
 @pytest.mark.parametrize(
