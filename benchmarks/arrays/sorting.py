@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from openeo_processes_dask.process_implementations.arrays.sorting import order, rearrange, sort
+from openeo_processes_dask.process_implementations.arrays import sorting  # noqa: F401  (declares what is measured)
 
-from ..suite import Suite
+from ..suite import Family
 
-
-class Sort(Suite):
-    """Along time, which lies in several chunks that come together first."""
-
-    measures = (sort,)
-
-    def build(self) -> da.Array:
-        return sort(self.cube.data, axis=0)
-
-    def expected(self) -> Any:
-        return np.sort(self.cube.data, 0)
+PLAIN: dict[str, Callable[[np.ndarray], Any]] = {
+    "order": lambda x: np.where(np.isnan(np.sort(x, 0)), np.nan, np.argsort(x, 0, kind="stable")),
+    "rearrange": lambda x: np.sort(x, 0),
+    "sort": lambda x: np.sort(x, 0),
+}
 
 
-class OrderAndRearrange(Suite):
-    """Positions along time, and the values at these positions."""
+class Sorting(Family):
+    """Along time, which lies in several chunks that come together first; to rearrange, each row has positions."""
 
-    measures = (order, rearrange)
+    measures = tuple(PLAIN)
 
-    def build(self) -> da.Array:
-        return rearrange(self.cube.data, order(self.cube.data, axis=0), axis=0)
+    def inputs(self, process: str) -> None:
+        self.cube = self.input()
+        self.operands = [self.cube.data]
+        if process == "rearrange":
+            whole = da.asarray(self.cube.data).rechunk({0: -1})
+            positions = whole.map_blocks(np.argsort, axis=0, dtype="int64", meta=np.empty((0,) * 4, "int64"))
+            self.operands.append(self.prepare(self.cube.copy(data=positions)).data)
 
-    def expected(self) -> Any:
-        return np.sort(self.cube.data, 0)
+    def build(self, process: str) -> da.Array:
+        return self.process(process)(*self.operands, axis=0)
+
+    def expected(self, process: str) -> Any:
+        return PLAIN[process](self.cube.data)

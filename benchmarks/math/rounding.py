@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from openeo_processes_dask.process_implementations.math.arithmetic import add, divide
-from openeo_processes_dask.process_implementations.math.rounding import ceil, floor, int_, round_
+from openeo_processes_dask.process_implementations.math import rounding  # noqa: F401  (declares what is measured)
 
-from ..suite import Suite
+from ..suite import Family
+
+PLAIN: dict[str, Callable[[np.ndarray], Any]] = {
+    "ceil": np.ceil,
+    "floor": np.floor,
+    "int": np.trunc,
+    "round": lambda x: np.round(x, 1),
+}
 
 
-class Rounding(Suite):
-    """All four on each value, summed: they fuse into one task a chunk."""
+class Rounding(Family):
+    """Value by value; the cube's are no whole numbers."""
 
-    measures = (ceil, floor, int_, round_)
+    measures = tuple(PLAIN)
 
-    def build(self) -> da.Array:
-        x = divide(self.cube.data, 8)
-        return add(add(ceil(x), floor(x)), add(int_(x), round_(x, 1)))
+    def build(self, process: str) -> da.Array:
+        digits = (1,) if process == "round" else ()
+        return self.process(process)(self.cube.data, *digits)
 
-    def expected(self) -> Any:
-        x = self.cube.data / 8
-        return np.ceil(x) + np.floor(x) + np.trunc(x) + np.round(x, 1)
+    def expected(self, process: str) -> Any:
+        return PLAIN[process](self.cube.data)

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
-from openeo_processes_dask.process_implementations.math import trigonometry as angles
-from openeo_processes_dask.process_implementations.math.arithmetic import add, linear_scale_range
+from openeo_processes_dask.process_implementations.math import trigonometry  # noqa: F401  (declares what is measured)
 
-from ..suite import Suite
+from ..suite import Family
+
+PLAIN: dict[str, Callable[..., Any]] = {
+    "arccos": np.arccos,
+    "arcosh": np.arccosh,
+    "arcsin": np.arcsin,
+    "arctan": np.arctan,
+    "arctan2": np.arctan2,
+    "arsinh": np.arcsinh,
+    "artanh": np.arctanh,
+    "cos": np.cos,
+    "cosh": np.cosh,
+    "sin": np.sin,
+    "sinh": np.sinh,
+    "tan": np.tan,
+    "tanh": np.tanh,
+}
+WITHIN_ONE = ("arccos", "arcsin", "artanh")
+FROM_ONE = ("arcosh",)
 
 
-class Trigonometry(Suite):
-    """There and back on each value, one after the other: they fuse into one task a chunk."""
+class Trigonometry(Family):
+    """Value by value: angles from about -π to π and what belongs to them, from -0.9 to 0.9, or from one on."""
 
-    measures = (angles.sin, angles.arcsin, angles.cos, angles.arccos, angles.tan, angles.arctan, angles.arctan2)
+    measures = tuple(PLAIN)
 
-    def build(self) -> da.Array:
-        x = linear_scale_range(self.cube.data, 0, 10_000, 0.1, 0.9)
-        there = [angles.arcsin(angles.sin(x)), angles.arccos(angles.cos(x)), angles.arctan(angles.tan(x))]
-        return angles.arctan2(add(there[0], there[1]), there[2])
+    def inputs(self, process: str) -> None:
+        self.operands = [self.values(process)]
+        if process == "arctan2":
+            self.operands.append(self.values(process, seed=1))
 
-    def expected(self) -> Any:
-        return np.where(np.isnan(self.cube.data), np.nan, np.arctan(2))
+    def values(self, process: str, **options: Any) -> Any:
+        """A cube's values, brought to where the process has results."""
+        cube = self.input(**options)
+        if process not in FROM_ONE:  # the cube's values are from 1 to 10,000
+            cube = self.prepare((cube - 5000) * ((0.9 if process in WITHIN_ONE else np.pi) / 5000))
+        return cube.data
 
+    def build(self, process: str) -> da.Array:
+        return self.process(process)(*self.operands)
 
-class Hyperbolic(Suite):
-    """There and back on each value, one after the other, with hyperbolic angles."""
-
-    measures = (angles.sinh, angles.arsinh, angles.cosh, angles.arcosh, angles.tanh, angles.artanh)
-
-    def build(self) -> da.Array:
-        x = linear_scale_range(self.cube.data, 0, 10_000, 0.1, 0.9)
-        return angles.artanh(angles.tanh(angles.arcosh(angles.cosh(angles.arsinh(angles.sinh(x))))))
-
-    def expected(self) -> Any:
-        return np.clip(self.cube.data, 0, 10_000) / 10_000 * 0.8 + 0.1
+    def expected(self, process: str) -> Any:
+        return PLAIN[process](*self.operands)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import target
-from benchmarks.suite import Calls, Suite, suites
+from benchmarks.suite import Calls, Family, Suite, suites
 
 CASES = [
     pytest.param(suite, case, id="-".join([name, *map(str, case)]))
@@ -72,6 +72,10 @@ def test_nothing_is_measured_twice_under_two_names():
     assert all(
         name.rpartition(".")[0] == suite.__module__.removeprefix("benchmarks.") for name, suite in suites().items()
     )
+
+
+def test_each_process_has_a_row_of_its_own():
+    assert [name for name, suite in suites().items() if len(suite.ids()) > 1 and not issubclass(suite, Family)] == []
 
 
 @pytest.mark.parametrize("suite", suites().values(), ids=suites().keys())

@@ -196,7 +196,6 @@ SIZES = {
 NOT_MEANT = {
     ("ApplyNeighborhood", "all_gaps"): "its child process warns of windows without values",
     ("PredictCurve", "one date"): "its parameters are three dates",
-    ("AddAndDropDimension", "transposed"): "it drops the first dimension",
     ("FilterBbox", "ascending"): "its box is made of rows that descend",
     **dict.fromkeys([("FilterSpatial", "one pixel"), ("MaskPolygon", "one pixel")], "its polygons have no area"),
 }
