@@ -13,11 +13,12 @@ import numpy as np
 import xarray as xr
 from dask.base import tokenize
 from dask.utils import format_bytes
+from odc.geo.geobox import GeoBox
 
 from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid, FileNotFound, LabelNotAvailable
 
-from . import address, chunking, coverage, features, names
+from . import address, chunking, coverage, cutting, features, names
 from .layers import storable
 from .request import Band, Request
 
@@ -38,13 +39,32 @@ class Opened:
     time: np.datetime64 | None = None  # the only one of a file without a temporal dimension
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Polygons, the cube's grid, rows and columns of the file's blocks, and where in these the grid begins."""
+
+    polygons: cutting.Polygons
+    grid: GeoBox
+    tile: tuple[int, int]
+    start: tuple[int, int]
+
+    def parts(self, rows: slice, columns: slice) -> list[tuple[slice, slice]]:
+        """The rows and columns of a block, counted from where it begins, that have to be read."""
+        part = coverage.part(self.grid, rows.start, columns.start, rows.stop, columns.stop)
+        start = self.start[0] + rows.start, self.start[1] + columns.start
+        return cutting.rectangles(self.polygons, part, self.tile, start)
+
+
 class Stack:
     """What dask asks of an array, over the bands of one file: a slice is read when it is asked for."""
 
     ndim = 4
 
-    def __init__(self, path: Path, parts: Sequence[xr.Variable], dtype: np.dtype, nodata: Any) -> None:
+    def __init__(
+        self, path: Path, parts: Sequence[xr.Variable], dtype: np.dtype, nodata: Any, asked: Asked | None
+    ) -> None:
         self.path = path
+        self.asked = asked  # None for all
         self.parts = parts
         self.stored = [_nodata(part) for part in parts]
         self.dtype = dtype
@@ -54,17 +74,26 @@ class Stack:
 
     def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
         """The values of a block as the common type; dask hands on what is cut out of blocks, such as one position."""
-        dates, bands, rows, columns = (one if isinstance(one, slice) else slice(one, one + 1) for one in key)
-        chosen = range(len(self.parts))[bands]
-        sizes = (len(range(size)[one]) for size, one in zip(self.shape[2:], (rows, columns), strict=True))
-        out = np.empty((len(range(self.shape[0])[dates]), len(chosen), *sizes), self.dtype)
-        for place, number in enumerate(chosen):
-            values = self._read(self.parts[number], {"t": dates, "y": rows, "x": columns})
-            out[:, place] = values
-            gaps = chunking.is_gap(values, self.stored[number])
-            if gaps is not None and self.stored[number] != self.nodata:
-                np.copyto(out[:, place], self.nodata, where=gaps)
+        cut = (one if isinstance(one, slice) else slice(one, one + 1) for one in key)
+        dates, bands, rows, columns = (slice(*one.indices(n)[:2]) for one, n in zip(cut, self.shape, strict=True))
+        sizes = [one.stop - one.start for one in (dates, bands, rows, columns)]
+        if self.asked is None:
+            out, parts = np.empty(sizes, self.dtype), [(slice(0, sizes[2]), slice(0, sizes[3]))]
+        else:
+            out, parts = np.full(sizes, self.nodata, self.dtype), self.asked.parts(rows, columns)
+        for place, number in enumerate(range(bands.start, bands.stop)):
+            for down, across in parts:
+                where = {"t": dates, "y": _moved(down, rows.start), "x": _moved(across, columns.start)}
+                self._fill(out[:, place, down, across], number, where)
         return out[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
+
+    def _fill(self, out: np.ndarray, number: int, where: dict[str, slice]) -> None:
+        """Write the values of a band as the common type into a part of a block."""
+        values = self._read(self.parts[number], where)
+        out[:] = values
+        gaps = chunking.is_gap(values, self.stored[number])
+        if gaps is not None and self.stored[number] != self.nodata:
+            np.copyto(out, self.nodata, where=gaps)
 
     def _read(self, part: xr.Variable, where: dict[str, slice]) -> np.ndarray:
         """Values in the order of t, y and x; turned after they were read, because xarray reads turned ones slowly."""
@@ -79,7 +108,12 @@ class Stack:
 
     def __dask_tokenize__(self) -> object:
         about = self.path.stat()
-        return str(self.path), about.st_mtime_ns, about.st_size, [tokenize(str(part.dims)) for part in self.parts]
+        place = [tokenize(str(part.dims)) for part in self.parts]
+        return str(self.path), about.st_mtime_ns, about.st_size, place, tokenize(self.asked and self.asked.polygons)
+
+
+def _moved(part: slice, start: int) -> slice:
+    return slice(part.start + start, part.stop + start)
 
 
 def is_store(path: Path) -> bool:
@@ -223,15 +257,19 @@ def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray
     parts = [_variable(one, data, band) for band in chosen]
     gaps = bool(polygons)
     dtype, nodata = chunking.shared({(part.dtype, _nodata(part)) for part in parts}, gaps)
-    stack = Stack(one.path, parts, dtype, nodata)
     blocks, starts = _stored_blocks(parts[0], one.data, data)
+    shapes = cutting.Polygons.of(polygons)
+    asked = None if shapes is None else Asked(shapes, grids.of(data[one.variables[0]]), blocks[1:], starts[1:])
+    stack = Stack(one.path, parts, dtype, nodata, asked)
     sizes = chunking.chunks(stack.shape, dtype.itemsize, blocks, starts)
-    name = "load-" + tokenize(stack, sizes, request.start, request.end, [band.name for band in chosen], data.sizes)
+    # sizes alone do not tell one part of a file from another
+    part_of = starts, [data[axis].values for axis in ("t", "y", "x") if axis in data.coords]
+    name = "load-" + tokenize(stack, sizes, part_of, [band.name for band in chosen])
     values = da.from_array(
         stack, sizes, name=name, asarray=False, fancy=False, inline_array=True, meta=np.empty((0,) * 4, dtype)
     )
     cube = _labelled(values, data, one.time, chosen, crs, nodata)
-    return coverage.masked(cube, grids.of(cube), polygons, nodata) if polygons else cube
+    return cube if asked is None else cutting.masked(cube, asked.grid, asked.polygons, nodata)
 
 
 def _labelled(
@@ -289,11 +327,11 @@ def _nodata(part: xr.Variable) -> Any:
     return math.nan if part.dtype.kind == "f" else None
 
 
-def _stored_blocks(part: xr.Variable, whole: xr.Dataset, data: xr.Dataset) -> tuple[list[int], list[int]]:
+def _stored_blocks(part: xr.Variable, whole: xr.Dataset, data: xr.Dataset) -> tuple[Any, Any]:
     """Dates, rows and columns of the file's blocks, and where in the file the cube begins."""
     preferred = part.encoding.get("preferred_chunks") or {}
     blocks = [int(preferred.get(axis, 1 if axis == "t" else 0)) for axis in ("t", "y", "x")]
-    return [max(size, 1) for size in blocks], [_start(axis, whole, data) for axis in ("t", "y", "x")]
+    return tuple(max(size, 1) for size in blocks), tuple(_start(axis, whole, data) for axis in ("t", "y", "x"))
 
 
 def _start(axis: str, whole: xr.Dataset, data: xr.Dataset) -> int:

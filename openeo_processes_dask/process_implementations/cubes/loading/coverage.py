@@ -1,17 +1,14 @@
-"""Grids of pixels: one that covers many, the part of it inside a box, and polygons on it."""
+"""Grids of pixels: one that covers many, and the part of it inside a box."""
 
 from __future__ import annotations
 
 import math
-import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import pyproj
-import rasterio.features
 import shapely
 import xarray as xr
 from affine import Affine
@@ -24,7 +21,6 @@ from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid
 
 from .request import Request
 
-_RASTERIZING = threading.Lock()  # rasterio silences a warning meanwhile, which only one thread can do at a time
 SAME = 1e-3  # shares of a pixel: grids that differ by less are one grid
 
 
@@ -185,30 +181,6 @@ def mapping(crs: pyproj.CRS) -> xr.Variable:
     return xr.Variable((), np.int32(crs.to_epsg() or 0), {**crs.to_cf(), "spatial_ref": crs.to_wkt()})
 
 
-def masked(cube: xr.DataArray, grid: GeoBox, polygons: Sequence[shapely.Geometry], fill: Any) -> xr.DataArray:
-    """The cube with a fill value in the pixels whose centres lie in none of the polygons; blocks stay as they are."""
-    kept = [shapely.to_wkb(polygon) for polygon in polygons]
-    values = da.map_blocks(
-        _masked_block, cube.data, tuple(grid.affine)[:6], kept, fill, dtype=cube.dtype, meta=cube.data._meta
-    )
-    return cube.copy(data=values)
-
-
-def _masked_block(
-    block: np.ndarray, transform: tuple[float, ...], polygons: list[bytes], fill: Any, block_info: Any = None
-) -> np.ndarray:
-    (top, bottom), (left, right) = block_info[0]["array-location"][-2:]
-    here = _moved(Affine(*transform), top, left)
-    sides = sorted((here.c, here.c + here.a * (right - left))), sorted((here.f, here.f + here.e * (bottom - top)))
-    frame = shapely.box(sides[0][0], sides[1][0], sides[0][1], sides[1][1])
-    near = [g for g in map(shapely.from_wkb, polygons) if g.intersects(frame)]
-    if not near:
-        return np.full_like(block, fill)
-    with _RASTERIZING:
-        outside = rasterio.features.geometry_mask(near, block.shape[-2:], here)
-    return np.where(outside, np.asarray(fill, block.dtype), block)
-
-
 def distinct_grids(grids: Iterable[GeoBox]) -> list[GeoBox]:
     """Each object once; to compare grids would take far longer than to treat a few twice."""
     return list({id(grid): grid for grid in grids}.values())
@@ -216,10 +188,10 @@ def distinct_grids(grids: Iterable[GeoBox]) -> list[GeoBox]:
 
 def part(grid: GeoBox, top: int, left: int, bottom: int, right: int) -> GeoBox:
     """Rows and columns of a grid, which may lie outside of it."""
-    return GeoBox((bottom - top, right - left), _moved(grid.affine, top, left), grid.crs)
+    return GeoBox((bottom - top, right - left), moved(grid.affine, top, left), grid.crs)
 
 
-def _moved(transform: Affine, row: int, column: int) -> Affine:
+def moved(transform: Affine, row: int, column: int) -> Affine:
     """The transform from another corner on; written out, because affine is changing its operator for it."""
     a, b, c, d, e, f = tuple(transform)[:6]
     return Affine(a, b, c + a * column, d, e, f + e * row)

@@ -25,7 +25,7 @@ from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels import rasters as warping
 from openeo_processes_dask.vocabulary import METHODS
 
-from . import chunking, coverage
+from . import chunking, coverage, cutting
 from .layers import Layer, is_remote, opened
 from .request import Band, Request
 
@@ -75,8 +75,9 @@ def cube(
     row, column = coverage.offset(grid, layers[0].grid) or (0, 0)
     shape = (max(len(times), 1), len(bands), *grid.shape)
     sizes = chunking.chunks(shape, dtype.itemsize, (1, *block), (0, row, column))
-    values = _lazy(cells, grid, sizes, dtype, nodata)
-    return _labelled(values, times, bands, grid, polygons, nodata)
+    shapes = cutting.Polygons.of(polygons)
+    values = _lazy(cells, grid, sizes, dtype, nodata, shapes)
+    return _labelled(values, times, bands, grid, shapes, nodata)
 
 
 def _grouped(layers: Sequence[Layer]) -> Sequence[Layer]:
@@ -144,7 +145,12 @@ def _reaching(layers: Iterable[Layer], grid: GeoBox) -> set[int]:
 
 
 def _labelled(
-    values: da.Array, times: list[np.datetime64], bands: Sequence[Band], grid: GeoBox, polygons: Any, nodata: Any
+    values: da.Array,
+    times: list[np.datetime64],
+    bands: Sequence[Band],
+    grid: GeoBox,
+    polygons: cutting.Polygons | None,
+    nodata: Any,
 ) -> xr.DataArray:
     coordinates = coverage.coordinates(grid)
     coordinates["bands"] = xr.Variable("bands", [band.name for band in bands])
@@ -157,21 +163,29 @@ def _labelled(
         cube = dimensions.with_role(cube, "t", "temporal")
     else:
         cube = xr.DataArray(values[0], coordinates, ("bands", "y", "x"), attrs=attributes)
-    if polygons:
-        cube = coverage.masked(cube, grid, polygons, nodata)
+    if polygons is not None:
+        cube = cutting.masked(cube, grid, polygons, nodata)
     for name in ("bands", "y", "x"):
         cube = dimensions.with_role(cube, name, name)
     return cube.rename(None)
 
 
 def _lazy(
-    cells: dict[Any, list[Layer]], grid: GeoBox, sizes: chunking.Chunks, dtype: np.dtype, nodata: Any
+    cells: dict[Any, list[Layer]],
+    grid: GeoBox,
+    sizes: chunking.Chunks,
+    dtype: np.dtype,
+    nodata: Any,
+    polygons: cutting.Polygons | None,
 ) -> da.Array:
     """One task per block, each with the layers it needs and no others."""
-    name = "load-" + tokenize(_identity(cells), grid.affine, grid.shape, str(grid.crs), sizes, dtype.str, str(nodata))
+    place = grid.affine, grid.shape, str(grid.crs), polygons
+    name = "load-" + tokenize(_identity(cells), place, sizes, dtype.str, str(nodata))
     blocks = _Blocks(mapping=_blocks(cells, grid, sizes), numblocks=tuple(map(len, sizes)))
     blocks.name = name
-    layer = blockwise(read_block, name, "tbyx", blocks, "tbyx", dtype.str, None, nodata, None, numblocks={})
+    layer = blockwise(
+        read_block, name, "tbyx", blocks, "tbyx", dtype.str, None, nodata, None, polygons, None, numblocks={}
+    )
     return da.Array(HighLevelGraph.from_collections(name, layer), name, sizes, dtype=dtype)
 
 
@@ -233,8 +247,10 @@ def _slices(sizes: tuple[int, ...]) -> list[slice]:
 # --- on the workers
 
 
-def read_block(block: Block, dtype: str, nodata: float | int | None) -> np.ndarray:
-    """The pixels of a block; each file is opened once.
+def read_block(
+    block: Block, dtype: str, nodata: float | int | None, polygons: cutting.Polygons | None = None
+) -> np.ndarray:
+    """The pixels of a block; each file is opened once, and of its tiles only those that polygons meet are read.
 
     Raises
     ------
@@ -253,12 +269,23 @@ def read_block(block: Block, dtype: str, nodata: float | int | None) -> np.ndarr
             with opened(path, entries[0][2].called) as file:
                 for date, band, layer in entries:
                     done = None if (date, band) in alone else filled.setdefault((date, band), np.zeros(shape[2:], bool))
-                    _read_layer(file, layer, block.grid, out[date, band], done, nodata)
+                    for rows, columns in _asked(file, layer, block.grid, polygons):
+                        part = coverage.part(block.grid, rows.start, columns.start, rows.stop, columns.stop)
+                        left = None if done is None else done[rows, columns]
+                        _read_layer(file, layer, part, out[date, band, rows, columns], left, nodata)
     except OpenEOException as error:
         # rasterio's errors cannot be unpickled, and a cluster would lose ours with them
         error.__cause__ = error.__context__ = None
         raise
     return out
+
+
+def _asked(file: Any, layer: Layer, grid: GeoBox, polygons: cutting.Polygons | None) -> list[tuple[slice, slice]]:
+    """Rows and columns of a block that polygons ask for, in tiles of the file where its pixels are the block's."""
+    start = coverage.offset(grid, layer.grid)
+    if start is None:
+        return cutting.rectangles(polygons, grid, (chunking.SMALLEST, chunking.SMALLEST), (0, 0))
+    return cutting.rectangles(polygons, grid, file.block_shapes[layer.index - 1], start)
 
 
 def _read_layer(
