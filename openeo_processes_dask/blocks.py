@@ -80,8 +80,8 @@ def reduce(expression: Expression, cube: xr.DataArray, dimension: str) -> xr.Dat
     dims = [d for d in cube.dims if d != dimension]
     data = cube.data
     tree = expression.scaling is Scaling.TREE and isinstance(data, da.Array) and _worth_a_tree(data, axis)
-    values = _tree(expression, data, way, {**engine, "keepdims": False}) if tree else None
-    if values is None:
+    values = _on_dask(expression, data, way, {**engine, "keepdims": False}) if tree else None
+    if values is None or values.ndim != len(dims):
         run = places.placed(functools.partial(_on_rows, expression, way, engine), expression, cube, axis)
         values = _rowwise(run, data, axis, None, way.dtype)
     return like(_cube(values, dims, kept, cube), values, way)
@@ -102,6 +102,8 @@ def along(expression: Expression, cube: xr.DataArray, dimension: str, target: st
     run = places.placed(functools.partial(_on_arrays, expression, way, engine, length), expression, cube, axis)
     if expression.scaling is Scaling.BLOCKWISE and length == cube.sizes[dimension] and not _uses_labels(expression):
         values = blockwise(functools.partial(_on_values, expression, ("data",), way), way.dtype, cube.data)
+    elif expression.scaling is Scaling.SCAN and isinstance(cube.data, da.Array) and cube.data.numblocks[axis] > 1:
+        values = _on_dask(expression, cube.data, way, engine)
     else:
         values = _rowwise(run, cube.data, axis, length, way.dtype)
     new = dimension if target is None else target
@@ -246,11 +248,11 @@ def _rowwise(run: Callable[..., Any], data: Any, axis: int, length: int | None, 
     return da.map_blocks(run, data, dtype=dtype, meta=meta, chunks=chunks, **carried)
 
 
-def _tree(expression: Expression, data: da.Array, way: Passage, engine: Mapping[str, Any]) -> da.Array | None:
-    """Run the child process on the whole dask array: its processes know how to combine partial results."""
+def _on_dask(expression: Expression, data: da.Array, way: Passage, engine: Mapping[str, Any]) -> Any:
+    """Run the child process on the whole dask array: its processes know how blocks of a row meet."""
     entered = data if way.fill is None else blockwise(way.enter, way.enter(np.ones(1, data.dtype)).dtype, data)
     result = expression({"data": entered}, **engine)
-    if not isinstance(result, da.Array) or result.ndim != data.ndim - 1:
+    if not isinstance(result, da.Array):
         return None
     if result.dtype == way.dtype and not way.keeps_nodata:
         return result

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 from dask.base import normalize_token
 
 from openeo_processes_dask import foreign
 from openeo_processes_dask.declare import declared
 from openeo_processes_dask.exceptions import ProcessParameterMissing
 from openeo_processes_dask.vocabulary import Scaling
+
+VIEW = "view"  # what a process is told, if it wants to know, whose result is used up before the program ends
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Node:
         said = {name: value for name, value in engine.items() if name in self.engine and name not in arguments}
         try:
             if declared(self.function):
-                return self.function(**arguments, **said)
+                return self.function(**arguments, **said, **({VIEW: True} if VIEW in self.engine else {}))
             return foreign.call(self.function, arguments, said, engine.get("axis"))
         except Exception as error:
             if self.path:
@@ -111,7 +114,7 @@ class Expression:
             results[index] = node.run(arguments, self._told(index, engine))
             for finished in self._last_uses.get(index, ()):
                 del results[finished]
-        return resolve(self.result, results, known)
+        return _alone(resolve(self.result, results, known), known)
 
     def _told(self, index: int, engine: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a node may be told: of the axis if its values lie along it, of the labels if they still have these."""
@@ -194,9 +197,11 @@ class Expression:
         """How the program scales along the dimension of its array.
 
         BLOCKWISE: each result needs but its own values. TREE: reductions that can be combined, and what is
-        computed from their results. SHUFFLE: anything that must see the whole dimension at once.
+        computed from their results. SCAN: running totals and what is done value by value before and after them.
+        SHUFFLE: anything that must see the whole dimension at once.
         """
         levels = [0] * len(self.nodes)  # 0: elementwise, 1: reduced
+        scans = False
         for index, node in enumerate(self.nodes):
             process = declared(node.function)
             used = {self._level(r, levels) for r in references(list(node.arguments.values()))} - {None}
@@ -207,7 +212,10 @@ class Expression:
             if gathers and level == 1:
                 return Scaling.SHUFFLE
             levels[index] = 1 if gathers else level
+            scans |= process.scaling is Scaling.SCAN
         found = {self._level(r, levels) for r in references(self.result)}
+        if scans:
+            return Scaling.SHUFFLE if 1 in levels else Scaling.SCAN
         return Scaling.TREE if 1 in found else Scaling.BLOCKWISE
 
     def stages(self, also: frozenset[str] = frozenset()) -> Stages:
@@ -265,6 +273,13 @@ class Stages(NamedTuple):
     before: Expression
     reductions: tuple[Node, ...]
     after: Expression
+
+
+def _alone(result: Any, known: Mapping[str, Any]) -> Any:
+    """A result that keeps no larger array in memory, of which it is a part."""
+    whole = result.base if isinstance(result, np.ndarray) else None
+    part = isinstance(whole, np.ndarray) and whole.nbytes > result.nbytes
+    return result.copy() if part and not any(result is value for value in known.values()) else result
 
 
 def resolve(value: Any, results: Mapping[int, Any], known: Mapping[str, Any]) -> Any:

@@ -158,6 +158,28 @@ def _along_axis(kernel: Kernel, axis: int, options: dict[str, Any], block: np.nd
     return kernel(block, axis, **options)
 
 
+def scan(kernel: Kernel, step: Kernel, data: Any, axis: int, **options: Any) -> Any:
+    """Apply `kernel(block, axis)`, in which a value needs all before it, to an array whose shape stays.
+
+    On dask a chunk follows the other along the axis: `step(kernel, block, axis, before)` gives its values and what the
+    next one starts from; the first of them is told None.
+    """
+    if isinstance(data, xr.DataArray):
+        cube = gaps_as_nan(data)
+        return cube.copy(data=scan(kernel, step, cube.data, axis, **options))
+    if not isinstance(data, da.Array) or data.numblocks[axis] == 1:
+        return along(kernel, data, axis, **options)
+    sample = kernel(np.ones((1,) * data.ndim, data.dtype), axis, **options)
+    run = functools.partial(silent, functools.partial(_step, kernel, step, axis, options))
+    return rows.one_after_the_other(run, data, axis, sample.dtype)
+
+
+def _step(
+    kernel: Kernel, step: Kernel, axis: int, options: dict[str, Any], block: np.ndarray, before: Any
+) -> tuple[Any, Any]:
+    return step(kernel, block, axis, before, **options)
+
+
 def _along_cube(kernel: Kernel, cube: xr.DataArray, axis: int, options: dict[str, Any]) -> xr.DataArray:
     """A cube whose axis keeps its labels if it keeps its length."""
     values = along(kernel, cube.data, axis, **options)

@@ -1,4 +1,4 @@
-"""How whole rows along an axis meet a function: in the block that holds them, or in a task that gets their blocks."""
+"""How whole rows along an axis meet a function: in a block that holds them, in a task that gets all, or in turn."""
 
 from __future__ import annotations
 
@@ -44,6 +44,23 @@ def rowwise(
         settings["new_axes"] = {data.ndim: length}
     run = functools.partial(_on_blocks, run, axis, None if length is None else (place, length), np.dtype(dtype))
     return da.blockwise(run, out, data, range(data.ndim), **settings, **carried)
+
+
+def one_after_the_other(run: Callable[..., Any], data: da.Array, axis: int, dtype: Any) -> da.Array:
+    """Run on the blocks along an axis in their order: `run(block, before)` gives values, and what the next one gets.
+
+    Three tasks a block: what it gives, and the two parts of that.
+    """
+    name = f"openeo-scan-{tokenize(run, data.name, axis)}"
+    layer: dict[Any, Any] = {}
+    for index in itertools.product(*map(range, data.numblocks)):
+        before = (f"{name}-after", *index[:axis], index[axis] - 1, *index[axis + 1 :]) if index[axis] else None
+        layer[(f"{name}-step", *index)] = (run, (data.name, *index), before)
+        layer[(name, *index)] = (operator.getitem, (f"{name}-step", *index), 0)
+        if index[axis] < data.numblocks[axis] - 1:
+            layer[(f"{name}-after", *index)] = (operator.getitem, (f"{name}-step", *index), 1)
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])  # type: ignore[list-item]  # as below
+    return da.Array(graph, name, data.chunks, dtype, meta=np.empty((0,) * data.ndim, dtype))
 
 
 def meeting(data: da.Array, axis: int, blocks: int | None = None) -> da.Array:

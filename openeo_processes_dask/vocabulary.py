@@ -15,6 +15,7 @@ class Scaling(enum.Enum):
 
     BLOCKWISE = "one task per block; no block meets another"
     TREE = "partial results per block, then a tree that combines them"
+    SCAN = "block after block along a dimension, each of which hands on what the next one starts from"
     OVERLAP = "blocks with halos of their neighbours"
     SHUFFLE = "one rechunk, so that a dimension lies in one chunk, then one task per block"
     EAGER = "needs values now"

@@ -215,14 +215,17 @@ def first(block, step, out):  # type: ignore[no-untyped-def]
 
 
 @compiled_once
-def running_sums(block, skip, out):  # type: ignore[no-untyped-def]
-    """Sums so far, in float64; gaps stay, and end all where they are not skipped."""
+def running_sums(block, skip, reached, out):  # type: ignore[no-untyped-def]
+    """Sums so far, in float64, from what was reached if anything; gaps stay, and end all where they are not skipped."""
     every = not skip
     total = np.empty(SIDE_BY_SIDE, np.float64)
     for place in range(block.shape[0]):
         for start in range(0, block.shape[2], SIDE_BY_SIDE):
             end = min(start + SIDE_BY_SIDE, block.shape[2])
-            total[:] = 0
+            if reached.size:
+                total[: end - start] = reached[place, 0, start:end]
+            else:
+                total[:] = 0
             for i in range(block.shape[1]):
                 source, target = block[place, i, start:end], out[place, i, start:end]
                 for p in range(end - start):
@@ -230,17 +233,22 @@ def running_sums(block, skip, out):  # type: ignore[no-untyped-def]
                     known = value == value
                     total[p] += value if known | every else 0
                     target[p] = total[p] if known else value
+            if reached.size:
+                reached[place, 0, start:end] = total[: end - start]
 
 
 @compiled_once
-def running_products(block, skip, out):  # type: ignore[no-untyped-def]
-    """Products so far, in float64; gaps stay, and end all where they are not skipped."""
+def running_products(block, skip, reached, out):  # type: ignore[no-untyped-def]
+    """Products so far; all else as with sums."""
     every = not skip
     total = np.empty(SIDE_BY_SIDE, np.float64)
     for place in range(block.shape[0]):
         for start in range(0, block.shape[2], SIDE_BY_SIDE):
             end = min(start + SIDE_BY_SIDE, block.shape[2])
-            total[:] = 1
+            if reached.size:
+                total[: end - start] = reached[place, 0, start:end]
+            else:
+                total[:] = 1
             for i in range(block.shape[1]):
                 source, target = block[place, i, start:end], out[place, i, start:end]
                 for p in range(end - start):
@@ -248,25 +256,33 @@ def running_products(block, skip, out):  # type: ignore[no-untyped-def]
                     known = value == value
                     total[p] *= value if known | every else 1
                     target[p] = total[p] if known else value
+            if reached.size:
+                reached[place, 0, start:end] = total[: end - start]
 
 
 @compiled_once
-def running_extremes(block, skip, sign, out):  # type: ignore[no-untyped-def]
-    """The largest value so far, or the smallest where the sign is -1; gaps stay, and end all where they count."""
-    best, ended = np.empty(SIDE_BY_SIDE, block.dtype), np.empty(SIDE_BY_SIDE, np.bool_)
+def running_extremes(block, skip, sign, reached, out):  # type: ignore[no-untyped-def]
+    """The largest value so far, or the smallest where the sign is -1, from what was reached if anything.
+
+    Gaps stay, and end all where they count: nothing is larger than NaN.
+    """
+    best = np.empty(SIDE_BY_SIDE, block.dtype)
     for place in range(block.shape[0]):
         for start in range(0, block.shape[2], SIDE_BY_SIDE):
             end = min(start + SIDE_BY_SIDE, block.shape[2])
-            best[:] = -np.inf
-            ended[:] = False
+            if reached.size:
+                best[: end - start] = reached[place, 0, start:end] * sign
+            else:
+                best[:] = -np.inf
             for i in range(block.shape[1]):
                 source, target = block[place, i, start:end], out[place, i, start:end]
                 for p in range(end - start):
                     value = source[p] * sign
                     known = value == value
-                    best[p] = value if value > best[p] else best[p]
-                    ended[p] |= not (known | skip)
-                    target[p] = best[p] * sign if known & (not ended[p]) else np.nan
+                    best[p] = value if (value > best[p]) | (not (known | skip)) else best[p]
+                    target[p] = best[p] * sign if known else np.nan
+            if reached.size:
+                reached[place, 0, start:end] = best[: end - start] * sign
 
 
 # --- between

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.exceptions import (
     ArrayElementNotAvailable,
     ArrayElementParameterConflict,
@@ -267,3 +268,13 @@ def test_lists_of_numbers_are_searched_as_eq_compares(data: list, value: Any, re
     for given_as in (data, tuple(data)):
         found = array_find(given_as, value, reverse)
         assert found == expected or (expected is None and value != value and found != found)
+
+
+def test_a_program_copies_no_element_that_it_uses_up_and_keeps_no_block_for_one_that_it_returns() -> None:
+    block = np.arange(24.0, dtype=np.float32).reshape(4, 3, 2)
+    program = trace(child(a=node("array_element", data=given("data"), index=1)), "data")
+    alone = program({"data": block}, axis=0, keepdims=False)
+    np.testing.assert_array_equal(alone, block[1])
+    assert not np.shares_memory(alone, block)
+    assert not np.shares_memory(array_element(block, 1, axis=0), block)
+    assert np.shares_memory(array_element(block, 1, axis=0, view=True), block)

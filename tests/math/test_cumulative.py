@@ -93,3 +93,32 @@ def test_what_cannot_be_cumulated(name: str, bad: Any) -> None:
 def test_empty_blocks() -> None:
     assert maths.cumsum(np.empty((0, 2)), axis=0).shape == (0, 2)
     assert maths.cummax(da.from_array(np.empty((2, 0))), axis=0).compute().shape == (2, 0)
+
+
+@pytest.mark.parametrize("ignore", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "uint64", "float16"])
+@pytest.mark.parametrize("name", RUNNING)
+def test_a_block_goes_on_where_the_one_before_it_ended(name: str, dtype: str, ignore: bool) -> None:
+    """Large blocks go through loops, small and narrow ones through numpy: chunked equals unchunked bit for bit."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(0, 3, (11, 2, 300, 310)).astype(dtype)
+    if values.dtype.kind == "f":
+        values[rng.random(values.shape) < 0.3] = np.nan
+        values[:5, 0, :50] = np.nan  # nothing yet when the second block begins
+        values[1, 1, :50], values[6, 1, :50] = np.inf, -np.inf  # no sum any more from here
+        if not ignore:
+            values[:, :, 100:] = np.nan_to_num(values[:, :, 100:])
+    process = DECLARED[name].function
+    with np.errstate(all="ignore"):
+        whole = process(values, ignore, axis=0)
+    for chunks in ((4, 1, 300, 310), (1, 2, 300, 310), ((5, 0, 6), 2, 300, 310), (3, 2, 50, 40)):
+        cut = process(da.from_array(values, chunks), ignore, axis=0)
+        assert cut.chunks == da.from_array(values, chunks).chunks
+        np.testing.assert_array_equal(cut.compute(scheduler="threads"), whole)
+    turned = process(da.from_array(np.moveaxis(values, 0, -1), (2, 100, 310, 4)), ignore, axis=-1)
+    np.testing.assert_array_equal(turned, np.moveaxis(whole, 0, -1))
+
+
+def test_tasks_grow_with_the_blocks_along_the_axis() -> None:
+    counts = [len(dict(maths.cumsum(da.ones((n, 4), chunks=1), axis=0).__dask_graph__())) for n in (10, 20, 40, 1000)]
+    assert counts == [n * 4 * 4 - 4 for n in (10, 20, 40, 1000)]  # with the source's

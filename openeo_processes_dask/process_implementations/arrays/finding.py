@@ -61,10 +61,12 @@ def array_element(
     axis: int | None = None,
     keepdims: bool = False,
     dim_labels: Sequence[Any] | None = None,
+    view: bool = False,
 ) -> Anything:
     """One element of an array, by its index or by its label.
 
-    Of a chunked array only the chunk with the element is touched.
+    Of a chunked array only the chunk with the element is touched. What is taken of a block is a copy, for a view would
+    keep the whole block, unless the engine says that it uses the element up at once.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def array_element(
         position, asked = _position(labels, label), f"label {shown(label)} among {shown(labels)}"
         available = position >= 0
     if available:
-        return _taken(data, position, along, keepdims)
+        return _taken(data, position, along, keepdims, view)
     if not return_nodata:
         raise ArrayElementNotAvailable(f"array_element: no {asked}")
     return _gap(data, along, keepdims)
@@ -240,7 +242,7 @@ def _instant(label: Any) -> Any:
         return None
 
 
-def _taken(data: Any, position: int, axis: int, keepdims: bool) -> Any:
+def _taken(data: Any, position: int, axis: int, keepdims: bool, view: bool = False) -> Any:
     if isinstance(data, (list, tuple)):
         return data[position]
     where = slice(position, position + 1) if keepdims else position
@@ -249,7 +251,7 @@ def _taken(data: Any, position: int, axis: int, keepdims: bool) -> Any:
         found = found if lazy.is_lazy(found) else found.copy()
         return found if found.ndim or lazy.is_lazy(found) else lazy.native(found.values)
     found = data[(slice(None),) * axis + (where,)]
-    return lazy.native(found) if lazy.is_lazy(found) else lazy.native(found.copy())  # a view would keep the whole array
+    return lazy.native(found if view or lazy.is_lazy(found) else found.copy())
 
 
 def _gap(data: Any, axis: int, keepdims: bool) -> Any:

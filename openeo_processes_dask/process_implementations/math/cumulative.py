@@ -15,38 +15,38 @@ from openeo_processes_dask.kernels import cumulative
 from openeo_processes_dask.vocabulary import Flag, Numbers, Scaling
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
+@declare("math > cumulative", scaling=Scaling.SCAN, experimental=True, keeps_labels=True)
 def cummax(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Largest value so far.
 
-    The type stays as it is. The whole axis is brought into one chunk.
+    The type stays as it is. Of an axis in several chunks one follows the other.
     """
     return _cumulated(cumulative.cummax, _larger, data, ignore_nodata, axis)
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
+@declare("math > cumulative", scaling=Scaling.SCAN, experimental=True, keeps_labels=True)
 def cummin(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Smallest value so far.
 
-    The type stays as it is. The whole axis is brought into one chunk.
+    The type stays as it is. Of an axis in several chunks one follows the other.
     """
     return _cumulated(cumulative.cummin, _smaller, data, ignore_nodata, axis)
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
+@declare("math > cumulative", scaling=Scaling.SCAN, experimental=True, keeps_labels=True)
 def cumproduct(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Product so far.
 
-    Integers stay integers, others are multiplied in float64. The whole axis is brought into one chunk.
+    Integers stay integers, others are multiplied in float64. Of an axis in several chunks one follows the other.
     """
     return _cumulated(cumulative.cumproduct, operator.mul, data, ignore_nodata, axis)
 
 
-@declare("math > cumulative", scaling=Scaling.SHUFFLE, experimental=True, keeps_labels=True)
+@declare("math > cumulative", scaling=Scaling.SCAN, experimental=True, keeps_labels=True)
 def cumsum(data: Numbers, ignore_nodata: Flag = True, *, axis: int | None = None) -> Numbers:
     """Sum so far.
 
-    Integers stay integers, others are summed in float64. The whole axis is brought into one chunk.
+    Integers stay integers, others are summed in float64. Of an axis in several chunks one follows the other.
     """
     return _cumulated(cumulative.cumsum, operator.add, data, ignore_nodata, axis)
 
@@ -70,7 +70,7 @@ def _cumulated(
         return _cumulated_list(kernel.__name__, pair, data, ignore_nodata)
     if not lazy.is_array(data) or data.dtype.kind not in "biuf":
         raise ProcessParameterInvalid(f"{kernel.__name__}: data must be an array of numbers, not {shown(data)}")
-    return lazy.along(kernel, data, values.axis_of(data, axis), skip=ignore_nodata)
+    return lazy.scan(kernel, cumulative.step, data, values.axis_of(data, axis), skip=ignore_nodata)
 
 
 def _cumulated_list(
