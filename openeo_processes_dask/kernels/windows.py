@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from openeo_processes_dask.kernels import missing
+from openeo_processes_dask.kernels import compiled, missing
 
 BORDERS = {"replicate": "edge", "reflect": "symmetric", "reflect_pixel": "reflect", "wrap": "wrap"}
 _TILE = 32_768  # numbers that stay in a processor's own cache while all weights pass over them
@@ -51,6 +51,9 @@ def correlate(block: np.ndarray, pads: Pads, window: Window, axes: tuple[int, in
     out = np.empty((*planes.shape[:-2], height, width), missing.float_of(block.dtype))
     if out.size:
         for index in np.ndindex(*planes.shape[:-2]):
+            if window.terms and compiled.usable(planes[index]):
+                _weigh_by_lines(planes[index], pads, window, out[index])
+                continue
             plane = _continued(_numbers(planes[index], window), pads, window.border)
             (_weigh_apart if window.terms else _weigh)(plane, window, out[index])
     return np.moveaxis(out, (-2, -1), axes)
@@ -71,6 +74,20 @@ def _continued(plane: np.ndarray, pads: Pads, border: Any) -> np.ndarray:
     if isinstance(border, str):
         return np.pad(plane, pads, mode=BORDERS[border])  # type: ignore[call-overload]
     return np.pad(plane, pads, constant_values=border)
+
+
+def _weigh_by_lines(plane: np.ndarray, pads: Pads, window: Window, out: np.ndarray) -> None:
+    """Fill the sums of a plane by a loop, which reads it once."""
+    before, held = (pads[0][0], pads[1][0]), plane.dtype.type
+    border = 0.0
+    if isinstance(window.border, str):
+        plane, before = _continued(plane, pads, window.border), (0, 0)
+    else:
+        border = float(held(window.border))
+    fill = np.nan if window.fill is None else float(held(window.fill))
+    columns, rows = (np.array(side) for side in zip(*window.terms, strict=True))
+    numbers = (float(held(window.invalid)), columns, rows, float(window.factor))
+    compiled.run("loops_of_windows.weigh_apart", [np.ascontiguousarray(plane)], before, border, fill, *numbers, out)
 
 
 def _weigh(plane: np.ndarray, window: Window, out: np.ndarray) -> None:

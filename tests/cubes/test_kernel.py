@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from openeo_processes_dask import exceptions
+from openeo_processes_dask.kernels import windows
 from openeo_processes_dask.process_implementations import cubes
 from tests.cubes import cases
 from tests.laziness import nothing_computed
@@ -137,3 +138,28 @@ def test_bad_kernels_have_their_codes(arguments: dict, error: type[Exception]) -
         cubes.apply_kernel(cases.cube(), **arguments)
     with pytest.raises(exceptions.DimensionMissing):
         cubes.apply_kernel(cases.cube().isel(x=0, drop=True), [[1]])
+
+
+@pytest.mark.parametrize("fill", [None, -9999.0])
+@pytest.mark.parametrize("border", [0.0, 3.3, "replicate", "reflect", "reflect_pixel", "wrap"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_loop_gives_bit_by_bit_what_numpy_gives(
+    dtype: str, border: Any, fill: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large planes go through a loop and small ones through numpy: blocks of one cube may differ in that."""
+    rng = np.random.default_rng(1)
+    block = rng.normal(5, 3, (1, 1, 400, 500)).astype(dtype)
+    block[rng.random(block.shape) < 0.1] = np.nan
+    block[0, 0, 5, 5], block[0, 0, 7, 7] = np.inf, -9999
+    bump, slope = np.outer([1, 4, 6], [1, 0, 3, 2, 1]), np.outer(range(1, 8), [1, 2, 3, 4, 3, 2, 1])
+    for weights in (bump, slope + np.outer([3, 1, 2, 1, 2, 1, 3], range(7))):
+        window = windows.Window(weights, windows.terms(weights), 1.5, border, 0.1, fill)
+        assert len(window.terms) == np.linalg.matrix_rank(weights)
+        high, wide = (length // 2 for length in weights.shape)
+        for pads in (((high, high), (wide, wide)), ((0, high), (wide, 0)), ((0, 0), (0, 0))):
+            found = windows.correlate(block, pads, window, (2, 3))
+            with monkeypatch.context() as patch:
+                patch.setattr(windows.compiled, "usable", lambda block: False)
+                plain = windows.correlate(block, pads, window, (2, 3))
+            assert found.dtype == plain.dtype
+            np.testing.assert_array_equal(found, plain)
