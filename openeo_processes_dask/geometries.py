@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dask.array as da
@@ -19,6 +19,7 @@ from odc.geo.geobox import GeoBox
 from openeo_processes_dask import dimensions, grids, vectors
 from openeo_processes_dask.exceptions import CRSInvalid, ProcessParameterInvalid
 from openeo_processes_dask.kernels import outlines
+from openeo_processes_dask.kernels.zones import curve
 from openeo_processes_dask.vectors import LINES as LINES
 from openeo_processes_dask.vectors import LONGITUDE_LATITUDE
 from openeo_processes_dask.vectors import POINTS as POINTS
@@ -27,10 +28,11 @@ from openeo_processes_dask.vectors import POLYGONS as POLYGONS
 _FAR = 2.0**31  # pixels: what lies farther off is cut away, before sums lose the digits that count
 _SAG = 0.001  # of a pixel: so far may a straight edge in one CRS lie beside its straight image in another
 _MOST_PIECES = 1000  # of an edge
+_FIRST_TRIED = 8  # so many geometries are gone through first, then twice as many
 
 
-def covered(given: Any, cube: xr.DataArray, kinds: Sequence[str] = POLYGONS, name: str = "geometries") -> outlines.Runs:
-    """The pixels of a cube that geometries cover, as runs in the rows of its grid.
+def of(given: Any, cube: xr.DataArray, kinds: Sequence[str] = POLYGONS, name: str = "geometries") -> Placed:
+    """Geometries as they are given, of which at least one is not empty, brought to the grid of a cube.
 
     Polygons cover the pixels whose centres lie in them or on their edges, lines those they run through, points those
     they lie in. Edges are straight in the CRS of the geometries.
@@ -45,8 +47,7 @@ def covered(given: Any, cube: xr.DataArray, kinds: Sequence[str] = POLYGONS, nam
     features = vectors.read(given, name, kinds)
     if shapely.is_empty(features.shapes).all():
         raise ProcessParameterInvalid(f"{name} must hold at least one of {', '.join(kinds)} that is not empty")
-    found = placed(features, cube)
-    return shapes_of(found.parts, found.owners).runs(outlines.Window(*found.size))
+    return placed(features, cube)
 
 
 class Placed(NamedTuple):
@@ -80,39 +81,108 @@ def placed(features: vectors.Features, cube: xr.DataArray) -> Placed:
     return Placed(_points_inside(parts, grid), owners, grid.shape.yx)
 
 
-def burned(runs: outlines.Runs, cube: xr.DataArray) -> Any:
+class Block(NamedTuple):
+    """A spatial block that geometries reach into: its place, its window, and what decides on its pixels."""
+
+    place: tuple[int, int]
+    window: outlines.Window
+    shapes: outlines.Shapes
+    owners: np.ndarray
+
+
+def blocks(
+    found: Placed, heights: Sequence[int], widths: Sequence[int], corner: tuple[int, int] = (0, 0)
+) -> Iterator[Block]:
+    """The spatial blocks from a corner of the grid on that geometries reach into, neighbours soon after each other.
+
+    Each holds of the geometries what decides on its own pixels: most edges are in one block, and no more than a few
+    are there of those that lie beside it.
+    """
+    tops, lefts = (np.cumsum((first, *sizes)) for first, sizes in zip(corner, (heights, widths), strict=True))
+    rows, columns = (grid.ravel() for grid in np.indices((len(heights), len(widths))))
+    before, behind = 0.5 + 2 * outlines.CLOSE, 2 * outlines.CLOSE - 0.5  # points so near to an edge are moved over it
+    frames = shapely.box(
+        lefts[columns] - before, tops[rows] - before, lefts[columns + 1] + behind, tops[rows + 1] + behind
+    )
+    part, frame = shapely.STRtree(frames).query(found.parts, predicate="intersects")
+    order = np.lexsort((part, curve(rows, columns)[frame]))
+    part, frame = part[order], frame[order]
+    outline = Outline(found)
+    for some in np.split(np.arange(len(part)), np.flatnonzero(np.diff(frame)) + 1) if len(part) else ():
+        row, column = int(rows[frame[some[0]]]), int(columns[frame[some[0]]])
+        window = outlines.Window(int(heights[row]), int(widths[column]), int(tops[row]), int(lefts[column]))
+        shapes = outline.of(part[some]).seen_from(window)
+        yield Block((row, column), window, shapes, np.unique(found.owners[part[some]]))
+
+
+def burned(found: Placed, cube: xr.DataArray, corner: tuple[int, int] = (0, 0)) -> Any:
     """Whether pixels are covered, as an array with the axes of a cube, of length one but for x and y.
 
-    For a cube of dask each spatial block is one task, which holds the runs of that block and nothing else.
+    The cube may be a part of the grid, from a corner on. For one of dask each spatial block is one task, which gets
+    the edges that decide on its pixels and finds these itself.
     """
     y, x = (cube.get_axis_num(name) for name in dimensions.require_spatial(cube))
-    axes = y, x
-    if not isinstance(cube.data, da.Array):
-        return outlines.burn_block(*runs[:3], (cube.shape[y], cube.shape[x]), axes, cube.ndim)
+    lazily = isinstance(cube.data, da.Array)
+    heights, widths = (cube.data.chunks[axis] if lazily else (cube.shape[axis],) for axis in (y, x))
+    nothing = shapes_of(NOWHERE.parts, NOWHERE.owners)
+    tasks = {
+        (row, column): (_filled, nothing, outlines.Window(height, width), (y, x), cube.ndim)
+        for (row, height), (column, width) in itertools.product(enumerate(heights), enumerate(widths))
+    }
+    for block in blocks(found, heights, widths, corner):
+        tasks[block.place] = (_filled, block.shapes, block.window, (y, x), cube.ndim)
+    if not lazily:
+        return _filled(*tasks[0, 0][1:])
     chunks = [(1,)] * cube.ndim
-    for axis in axes:
-        chunks[axis] = cube.data.chunks[axis]
-    name = f"openeo-covered-{tokenize(*runs, chunks)}"
-    heights, widths = chunks[y], chunks[x]
-    by_row = _by_blocks(runs, np.cumsum((0, *heights)))
-    edges = np.cumsum((0, *widths)).tolist()
+    chunks[y], chunks[x] = heights, widths
+    name = f"openeo-covered-{tokenize(shapely.to_wkb(found.parts), chunks, corner)}"
     layer: dict[Any, Any] = {}
-    for (row, height), (column, width) in itertools.product(enumerate(heights), enumerate(widths)):
+    for (row, column), task in tasks.items():
         place = [0] * cube.ndim
         place[y], place[x] = row, column
-        inside = by_row[row].within(0, height, edges[column], edges[column + 1])
-        layer[(name, *place)] = (outlines.burn_block, *inside[:3], (height, width), axes, cube.ndim)
+        layer[(name, *place)] = task
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[])
     return da.Array(graph, name, tuple(chunks), bool, meta=np.empty((0,) * cube.ndim, bool))
 
 
-def _by_blocks(runs: outlines.Runs, edges: np.ndarray) -> list[outlines.Runs]:
-    """The runs of each row of blocks, counted from its first row; sorted once, not searched for each block."""
-    order = np.argsort(runs.rows, kind="stable")
-    ordered = outlines.Runs(*(column[order] for column in runs))
-    at = np.searchsorted(ordered.rows, edges)
-    cut = [outlines.Runs(*(column[start:stop] for column in ordered)) for start, stop in itertools.pairwise(at)]
-    return [part._replace(rows=part.rows - edge) for part, edge in zip(cut, edges[:-1], strict=True)]
+def _filled(shapes: outlines.Shapes, window: outlines.Window, axes: tuple[int, int], ndim: int) -> np.ndarray:
+    return outlines.on_axes(shapes.covered(window), axes, ndim)
+
+
+def extent(found: Placed) -> tuple[int, int, int, int] | None:
+    """The window of all pixels that are covered, (top, bottom, left, right) with its end excluded; None without any.
+
+    Only geometries whose frames reach beyond what is covered for certain are gone through, those that reach farthest
+    first, and of many or high ones some rows at a time.
+    """
+    outer, height, width = _frames(found), *found.size
+    left_over = np.flatnonzero((outer[:, 0] < outer[:, 1]) & (outer[:, 2] < outer[:, 3]))
+    outline = Outline(found)
+    known = np.array([height, 0, width, 0])
+    outward, count = np.array([-1, 1, -1, 1]), _FIRST_TRIED
+    while len(left_over):
+        beyond = ((outer[left_over] - known) * outward).max(axis=1)
+        order = np.argsort(-beyond, kind="stable")
+        left_over = left_over[order[: int(np.count_nonzero(beyond > 0))]]
+        chosen, left_over = left_over[:count], left_over[count:]
+        count *= 2
+        top, bottom = (int(outer[chosen, 0].min()), int(outer[chosen, 1].max())) if len(chosen) else (0, 0)
+        shapes = outline.of(np.sort(chosen))
+        for window in shapes.bands(outlines.Window(bottom - top, width, top)):
+            box = shapes.between(window.top, window.top + window.height).runs(window).bounds()
+            if box is not None:
+                inner = np.array([box[0] + window.top, box[1] + window.top, *box[2:]])
+                known = np.where(outward < 0, np.minimum(known, inner), np.maximum(known, inner))
+    return None if known[0] >= known[1] else tuple(map(int, known))  # type: ignore[return-value]  # there are four
+
+
+def _frames(found: Placed) -> np.ndarray:
+    """The first and last rows and columns that parts may cover, (parts, 4) as extents, cut to the grid."""
+    west, north, east, south = shapely.bounds(found.parts).reshape(-1, 4).T
+    room = np.where(shapely.get_dimensions(found.parts) == 2, 0.0, 0.5) + 3 * outlines.CLOSE
+    ends = [np.ceil(north - room), np.floor(south + room) + 1, np.ceil(west - room), np.floor(east + room) + 1]
+    height, width = found.size
+    return np.stack([np.clip(e, 0, n) for e, n in zip(ends, (height, height, width, width), strict=True)], 1)
 
 
 def shapes_of(parts: np.ndarray, owners: np.ndarray) -> outlines.Shapes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.expressions import Expression, Stages
 from openeo_processes_dask.kernels import missing, outlines, statistics
 from openeo_processes_dask.kernels.reduction import Reduction
-from openeo_processes_dask.kernels.zones import Part, Partials, curve, cut, gathered, merged, of_zones, pixels, planes
+from openeo_processes_dask.kernels.zones import Part, Partials, cut, gathered, merged, of_zones, pixels, planes
 from openeo_processes_dask.passages import Passage, passage
 from openeo_processes_dask.reducing import SPLIT_EVERY, Segments
 from openeo_processes_dask.selecting import COMBINED, ROW, segments
@@ -54,15 +54,6 @@ class Plan:
 
     def __dask_tokenize__(self) -> object:
         return ("openeo-zones", self.expression, self.way, self.axes, self.zones, self.counting)
-
-
-class Block(NamedTuple):
-    """A spatial block that geometries reach into: its place, its window, and what decides on its pixels."""
-
-    place: tuple[int, int]
-    window: outlines.Window
-    shapes: outlines.Shapes
-    zones: np.ndarray
 
 
 class Group(NamedTuple):
@@ -126,7 +117,7 @@ def _plan(expression: Expression, cube: xr.DataArray, axes: tuple[int, int], zon
 def _graph(plan: Plan, data: da.Array, found: geometries.Placed) -> da.Array:
     name = f"openeo-zones-{tokenize(plan, data.name, shapely.to_wkb(found.parts), found.owners)}"
     lead = tuple(c for i, c in enumerate(data.chunks) if i not in plan.axes)
-    meeting = list(blocks_under(found, *(data.chunks[axis] for axis in plan.axes)))
+    meeting = list(geometries.blocks(found, *(data.chunks[axis] for axis in plan.axes)))
     groups, large = ([], []) if plan.stages is not None else _groups(found, meeting)
     chosen, jobs = _chosen(plan, data, large, meeting)
     groups += [] if chosen else large
@@ -169,7 +160,7 @@ def _graph(plan: Plan, data: da.Array, found: geometries.Placed) -> da.Array:
 
 
 def _chosen(
-    plan: Plan, data: da.Array, large: Sequence[Group], meeting: Sequence[Block]
+    plan: Plan, data: da.Array, large: Sequence[Group], meeting: Sequence[geometries.Block]
 ) -> tuple[selecting.Plan | None, list[dict[tuple[int, int], np.ndarray]]]:
     """How zones that are much larger than blocks are reduced in passes, if they can be, and which of them together."""
     if not large:
@@ -186,22 +177,6 @@ def _chosen(
                 job[place] = np.append(job[place], zones) if place in job else zones
         jobs.append(job)
     return selecting.plan(plan.expression, plan.way, data.dtype, plan.zones, room // side_by_side, plan.counting), jobs
-
-
-def blocks_under(found: geometries.Placed, heights: Sequence[int], widths: Sequence[int]) -> Iterator[Block]:
-    """The spatial blocks that geometries reach into, neighbours soon after each other."""
-    tops, lefts = (np.cumsum((0, *sizes)) for sizes in (heights, widths))
-    rows, columns = (grid.ravel() for grid in np.indices((len(heights), len(widths))))
-    frames = shapely.box(lefts[columns] - 0.5, tops[rows] - 0.5, lefts[columns + 1] - 0.5, tops[rows + 1] - 0.5)
-    part, frame = shapely.STRtree(frames).query(found.parts, predicate="intersects")
-    order = np.lexsort((part, curve(rows, columns)[frame]))
-    part, frame = part[order], frame[order]
-    outline = geometries.Outline(found)
-    for some in np.split(np.arange(len(part)), np.flatnonzero(np.diff(frame)) + 1) if len(part) else ():
-        row, column = int(rows[frame[some[0]]]), int(columns[frame[some[0]]])
-        window = outlines.Window(int(heights[row]), int(widths[column]), int(tops[row]), int(lefts[column]))
-        shapes = outline.of(part[some]).between(window.top, window.top + window.height)
-        yield Block((row, column), window, shapes, np.unique(found.owners[part[some]]))
 
 
 def in_order(index: Sequence[int], place: tuple[int, int], axes: tuple[int, int]) -> tuple[int, ...]:
@@ -234,7 +209,7 @@ def _brought_together(
     return level
 
 
-def _groups(found: geometries.Placed, meeting: Sequence[Block]) -> tuple[list[Group], list[Group]]:
+def _groups(found: geometries.Placed, meeting: Sequence[geometries.Block]) -> tuple[list[Group], list[Group]]:
     """Zones that lie side by side, in groups of about as many pixels as a few blocks have, and much larger zones."""
     if not meeting:
         return [], []
@@ -242,8 +217,8 @@ def _groups(found: geometries.Placed, meeting: Sequence[Block]) -> tuple[list[Gr
     areas = shapely.area(found.parts)
     pixels = np.where(areas > 0, areas, shapely.length(found.parts)) + 1
     sizes = np.bincount(found.owners, np.minimum(pixels, math.prod(found.size)))
-    zones = np.concatenate([block.zones for block in meeting])
-    places = np.repeat(np.arange(len(meeting)), [len(block.zones) for block in meeting])
+    zones = np.concatenate([block.owners for block in meeting])
+    places = np.repeat(np.arange(len(meeting)), [len(block.owners) for block in meeting])
     met = zones[np.sort(np.unique(zones, return_index=True)[1])]  # as they are first met
     small, large = met[sizes[met] <= most], met[sizes[met] > most]
     number = np.zeros(len(sizes), np.int64)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
+import cloudpickle
 import dask.array as da
 import geopandas
 import numpy as np
@@ -15,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openeo_processes_dask import exceptions, geometries
+from openeo_processes_dask.kernels import outlines
 from tests.cubes import cases
 
 ALL = (*geometries.POINTS, *geometries.LINES, *geometries.POLYGONS)
@@ -32,7 +35,7 @@ def table(*shapes: Any) -> geopandas.GeoSeries:
 
 
 def mask(shapes: Any, cube: xr.DataArray) -> np.ndarray:
-    return np.asarray(geometries.burned(geometries.covered(shapes, cube, ALL), cube))
+    return np.asarray(geometries.burned(geometries.of(shapes, cube, ALL), cube))
 
 
 def oracle(shapes: Any, cube: xr.DataArray) -> np.ndarray:
@@ -57,6 +60,7 @@ SHAPES: dict[str, list[Any]] = {
     "sliver": [shapely.Polygon([(LEFT, TOP), (LEFT + 390, TOP - 290), (LEFT + 391, TOP - 290)])],
     "beside": [star(-500, 100, 200)],
 }
+places = st.one_of(st.integers(-100, 500), st.integers(-10, 45).map(lambda n: 10 * n + 5), st.floats(-100, 500))
 LAYOUTS: list[Any] = [None, {"y": 7, "x": 11}, {"y": -1, "x": 1}]
 
 
@@ -186,7 +190,7 @@ def test_one_pixel_is_a_grid() -> None:
 )
 def test_what_is_no_geometry_is_refused(given: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        geometries.covered(given, plane(), ALL)
+        geometries.of(given, plane(), ALL)
 
 
 def test_a_cube_without_crs_takes_coordinates_as_they_are() -> None:
@@ -198,15 +202,79 @@ def test_a_cube_without_crs_takes_coordinates_as_they_are() -> None:
         mask(table(shape), cube)
 
 
-def test_ten_thousand_polygons_over_many_blocks_make_small_tasks() -> None:
+def large(radius: float, side: int = 8192) -> tuple[xr.DataArray, geopandas.GeoSeries]:
+    """A cube in many blocks, and ten thousand circles anywhere on it, and beyond its edges."""
     rng = np.random.default_rng(8)
-    data = da.zeros((1, 1, 8192, 8192), chunks=(1, 1, 512, 512), dtype="uint8")
+    data = da.zeros((1, 1, side, side), chunks=(1, 1, 512, 512), dtype="uint8")
     cube = cases.cube(np.zeros((1, 1, 1, 1), "uint8")).isel(y=0, x=0, drop=True)
     cube = xr.DataArray(data, dims=("t", "bands", "y", "x"), coords=cube.coords)
-    cube = cube.assign_coords(y=TOP - 5 - 10.0 * np.arange(8192), x=LEFT + 5 + 10.0 * np.arange(8192))
-    at = rng.uniform(0, 81_920, (10_000, 2)) * (1, -1) + CORNER
-    shapes = geopandas.GeoSeries(shapely.buffer(shapely.points(at), 300), crs=32632)
-    runs = geometries.covered(shapes, cube)
-    layer = geometries.burned(runs, cube).__dask_graph__()
+    cube = cube.assign_coords(y=TOP - 5 - 10.0 * np.arange(side), x=LEFT + 5 + 10.0 * np.arange(side))
+    at = rng.uniform(0, 10 * side, (10_000, 2)) * (1, -1) + CORNER
+    return cube, geopandas.GeoSeries(shapely.buffer(shapely.points(at), radius), crs=32632)
+
+
+def traced_peak(run: Any) -> tuple[Any, int]:
+    tracemalloc.start()
+    try:
+        return run(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_ten_thousand_polygons_over_many_blocks_make_small_tasks() -> None:
+    cube, shapes = large(300)
+    layer = dict(geometries.burned(geometries.of(shapes, cube), cube).__dask_graph__())
     assert len(layer) == 256
-    assert max(len(task.args[0]) if hasattr(task, "args") else len(task[1]) for task in dict(layer).values()) < 10_000
+    sizes = [len(cloudpickle.dumps(task)) for task in layer.values()]
+    assert max(sizes) < 100_000
+    assert sum(sizes) < 2 * sum(len(shapely.to_wkb(shape)) for shape in shapes) * 2  # an edge has two ends
+
+
+def test_outlines_are_gone_through_in_tasks_where_they_lie() -> None:
+    cube, shapes = large(20_000)
+    found = geometries.of(shapes, cube)  # 36 million rows of pixels
+    covered, peak = traced_peak(lambda: geometries.burned(found, cube))
+    assert peak < 250e6, peak
+    block, peak = traced_peak(lambda: covered.blocks[0, 0, 8, 8].compute(scheduler="sync"))
+    assert block.all()
+    assert peak < 250e6, peak
+    window, peak = traced_peak(lambda: geometries.extent(found))
+    assert window == (0, 8192, 0, 8192)
+    assert peak < 250e6, peak
+
+
+def test_what_lies_beside_a_block_is_a_few_edges_of_its_task() -> None:
+    cube, _ = large(1)
+    coast = shapely.Point(LEFT + 41_000, TOP - 41_000).buffer(40_000, quad_segs=10_000)
+    layer = dict(geometries.burned(geometries.of(table(coast), cube), cube).__dask_graph__())
+    assert sum(len(cloudpickle.dumps(task)) for task in layer.values()) < 2 * 40_000 * 40 + 256 * 2000
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.lists(st.tuples(places, places), min_size=3, max_size=6), min_size=1, max_size=20), st.booleans())
+def test_the_extent_is_that_of_the_pixels_that_are_covered(rings: list[Any], lines: bool) -> None:
+    cube = plane()
+    kind = shapely.LineString if lines else shapely.Polygon
+    shapes = [kind([(LEFT + x, TOP - y) for x, y in ring]) for ring in rings]
+    found = geometries.of(table(*shapes), cube, ALL)
+    covered = np.argwhere(geometries.burned(found, cube))
+    ends = None if not len(covered) else (covered.min(axis=0), covered.max(axis=0) + 1)
+    assert geometries.extent(found) == (None if ends is None else tuple(np.stack(ends, 1).ravel().tolist()))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(places, places), min_size=3, max_size=30), st.integers(3, 30), st.integers(3, 40))
+def test_chunks_and_bands_of_rows_make_no_difference(ring: list[Any], height: int, width: int) -> None:
+    shape = shapely.Polygon([(LEFT + x, TOP - y) for x, y in ring])
+    whole = mask(table(shape), plane())
+    np.testing.assert_array_equal(mask(table(shape), plane(chunks={"y": height, "x": width})), whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outlines, "MOST_RUNS", 7)
+        np.testing.assert_array_equal(mask(table(shape), plane()), whole)
+
+
+def test_a_point_beside_the_edge_of_a_block_is_in_the_same_pixel_whatever_the_chunks() -> None:
+    point = table(shapely.Point(LEFT + 100 - 5e-6, TOP - 100 + 5e-6))
+    whole = mask(point, plane())
+    assert np.argwhere(whole).tolist() == [[10, 10]]
+    np.testing.assert_array_equal(mask(point, plane(chunks={"y": 10, "x": 10})), whole)

@@ -6,12 +6,14 @@ last pixel. What a shape costs grows with its height and not with its area, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 CLOSE = 1e-6  # of a pixel: as near to an edge, a centre lies on it
+MOST_RUNS = 1 << 20  # are held at a time, about
 
 
 class Runs(NamedTuple):
@@ -72,6 +74,25 @@ class Shapes:
         along = of_lines(self.lines, self.line_owners, window)
         return joined([inside, along, of_points(self.points, self.point_owners, window)])
 
+    def covered(self, window: Window) -> np.ndarray:
+        """Whether they cover the pixels of a window."""
+        size = (window.height, window.width)
+        bands = list(self.bands(window))
+        if len(bands) == 1:
+            return burn(*self.runs(window)[:3], size)
+        plane = np.empty(size, bool)
+        for band in bands:
+            runs = self.between(band.top, band.top + band.height).runs(band)
+            plane[band.top - window.top :][: band.height] = burn(*runs[:3], (band.height, band.width))
+        return plane
+
+    def bands(self, window: Window) -> Iterator[Window]:
+        """A window in as few parts, one below the other, as have not too many runs each."""
+        ends = np.clip(np.concatenate([self.edges, self.lines])[:, [1, 3]], window.top, window.top + window.height)
+        step = max(1, int(MOST_RUNS * window.height / max(np.abs(np.diff(ends)).sum() + len(self.points), 1.0)))
+        for start in range(0, window.height, step):
+            yield window._replace(height=min(step, window.height - start), top=window.top + start)
+
     def between(self, top: int, bottom: int) -> Shapes:
         """What of them decides on the rows from one to another, which is not among them."""
         edges, lines = (_meeting(some, top, bottom) for some in (self.edges, self.lines))
@@ -84,6 +105,24 @@ class Shapes:
             self.line_owners[lines],
             self.points[points],
             self.point_owners[points],
+        )
+
+    def seen_from(self, window: Window) -> Shapes:
+        """What of them decides on the pixels of a window; chains of edges on one side of it are one edge each."""
+        near = self.between(window.top, window.top + window.height)
+        left, right = window.left - 2, window.left + window.width + 1
+        edges, kept = _chained(near.edges, near.rings, left, right)
+        x = near.lines[:, [0, 2]]
+        lines = (x.max(axis=1) >= left) & (x.min(axis=1) <= right)
+        points = (near.points[:, 0] >= left) & (near.points[:, 0] <= right)
+        return Shapes(
+            edges,
+            near.rings[kept],
+            near.ring_owners,
+            near.lines[lines],
+            near.line_owners[lines],
+            near.points[points],
+            near.point_owners[points],
         )
 
 
@@ -159,13 +198,10 @@ def burn(rows: np.ndarray, firsts: np.ndarray, lasts: np.ndarray, shape: tuple[i
     return np.cumsum(steps.reshape(height, line), axis=1)[:, :width] > 0
 
 
-def burn_block(
-    rows: np.ndarray, firsts: np.ndarray, lasts: np.ndarray, shape: tuple[int, int], axes: tuple[int, int], ndim: int
-) -> np.ndarray:
-    """The same on the axes of y and x in an array with others, of length one."""
-    plane = burn(rows, firsts, lasts, shape)
+def on_axes(plane: np.ndarray, axes: tuple[int, int], ndim: int) -> np.ndarray:
+    """A plane on the axes of y and x in an array with others, of length one."""
     sizes = [1] * ndim
-    for axis, size in zip(axes, shape, strict=True):
+    for axis, size in zip(axes, plane.shape, strict=True):
         sizes[axis] = size
     return (plane if axes[0] < axes[1] else plane.T).reshape(sizes)
 
@@ -205,3 +241,21 @@ def _meeting(edges: np.ndarray, top: int, bottom: int) -> np.ndarray:
     """Which edges reach into rows, with half a pixel and a little more on either side."""
     y = edges[:, [1, 3]]
     return (y.max(axis=1) >= top - 1) & (y.min(axis=1) <= bottom)
+
+
+def _chained(edges: np.ndarray, rings: np.ndarray, left: float, right: float) -> tuple[np.ndarray, np.ndarray]:
+    """Edges, those that follow each other beyond columns as upright ones there; and which of them is the first of each.
+
+    A row crosses such a chain and its one edge an even number of times both, or an odd number.
+    """
+    x = edges[:, [0, 2]]
+    side = np.where(x.max(axis=1) < left, -1, np.where(x.min(axis=1) > right, 1, 0))
+    follows = (side[1:] == side[:-1]) & (side[1:] != 0) & (rings[1:] == rings[:-1])
+    follows &= (edges[1:, :2] == edges[:-1, 2:]).all(axis=1)
+    firsts, lasts = np.flatnonzero(np.append(True, ~follows)), np.flatnonzero(np.append(~follows, True))
+    firsts, lasts = firsts[: len(edges)], lasts[: len(edges)]  # none where there are no edges
+    chains = np.concatenate([edges[firsts, :2], edges[lasts, 2:]], axis=1)
+    beyond = side[firsts] != 0
+    chains[:, [0, 2]] = np.where(beyond[:, None], np.where(side[firsts] < 0, left, right)[:, None], chains[:, [0, 2]])
+    kept = ~beyond | (chains[:, 1] != chains[:, 3])
+    return chains[kept], firsts[kept]

@@ -14,7 +14,6 @@ from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import BandFilterParameterMissing, CRSInvalid, ProcessParameterInvalid
-from openeo_processes_dask.kernels.outlines import Runs
 from openeo_processes_dask.process_implementations.cubes.mask import replaced
 from openeo_processes_dask.vocabulary import (
     RELATIONS,
@@ -119,20 +118,16 @@ def filter_spatial(data: RasterCube, geometries: Geometries) -> RasterCube:
     """Keep the pixels that geometries cover: those around them go, those between them become no-data.
 
     Polygons cover the pixels whose centres lie in them or on their edges, points the pixel they lie in, lines those
-    they run through. Geometries without a CRS of their own are in longitude and latitude. The result is as wide and
-    high as the pixels that are kept, and empty if there are none. Integers without a declared no-data value become
-    floating point.
+    they run through. Geometries without a CRS of their own are in longitude and latitude. The result is as wide
+    and high as the pixels that are kept, and empty if there are none: which rows and columns these are is found while
+    the graph is built, from the outlines of those geometries that reach farthest; the pixels are found in tasks.
+    Integers without a declared no-data value become floating point.
     """
     cube = dimensions.as_cube(data)
     y, x = dimensions.require_spatial(cube)
     if not cube.sizes[y] or not cube.sizes[x]:
         return cube
-    runs = _covered(geometries, cube)
-    window = runs.bounds()
-    if window is None:
-        return cube.isel({y: slice(0, 0), x: slice(0, 0)})
-    top, bottom, left, right = window
-    return replaced(cube.isel({y: slice(top, bottom), x: slice(left, right)}), runs.within(*window))
+    return _under(geometries, cube, y, x)
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
@@ -187,9 +182,15 @@ def filter_vector(data: VectorCube, geometries: VectorCube, relation: Relation =
     return cube.isel({given.dimension: dimensions.positions(kept)})
 
 
-def _covered(given: Any, cube: xr.DataArray) -> Runs:
+def _under(given: Any, cube: xr.DataArray, y: str, x: str) -> xr.DataArray:
     """The pixels under geometries; here no parameter hides the module."""
-    return geometries.covered(given, cube, _KINDS)
+    found = geometries.of(given, cube, _KINDS)
+    window = geometries.extent(found)
+    if window is None:
+        return cube.isel({y: slice(0, 0), x: slice(0, 0)})
+    top, bottom, left, right = window
+    cropped = cube.isel({y: slice(top, bottom), x: slice(left, right)})
+    return replaced(cropped, geometries.burned(found, cropped, (top, left)))
 
 
 def _is_true(answer: Any) -> bool:

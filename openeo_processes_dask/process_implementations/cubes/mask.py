@@ -13,7 +13,6 @@ from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
 from openeo_processes_dask.exceptions import IncompatibleDataCubes
 from openeo_processes_dask.kernels import missing
-from openeo_processes_dask.kernels.outlines import Runs
 from openeo_processes_dask.process_implementations.cubes.resample import aligned_with
 from openeo_processes_dask.vocabulary import Flag, Polygons, RasterCube, Replacement, Scalar, Scaling
 
@@ -55,24 +54,24 @@ def mask_polygon(data: RasterCube, mask: Polygons, replacement: Replacement = No
     """Replace the pixels whose centres lie outside all polygons, or those inside any of them.
 
     A centre on the edge of a polygon, or of its hole, lies inside. Polygons without a CRS of their own are in
-    longitude and latitude; they are brought to the grid of the cube once, and each spatial block is filled once for
-    all dates and bands. Without a replacement pixels become no-data: the declared value of an integer cube, else
-    NaN, for which integers become floating point. No-data stays as it is.
+    longitude and latitude; they are brought to the grid of the cube once. Each spatial block gets the edges that
+    decide on its pixels, and is filled once for all dates and bands. Without a replacement pixels become no-data: the
+    declared value of an integer cube, else NaN, for which integers become floating point. No-data stays as it is.
     """
     cube = dimensions.as_cube(data)
     dimensions.require_spatial(cube)
     if not cube.size:
         return cube
-    return replaced(cube, geometries.covered(mask, cube, name="mask"), replacement, inside)
+    return replaced(cube, geometries.burned(geometries.of(mask, cube, name="mask"), cube), replacement, inside)
 
 
-def replaced(cube: xr.DataArray, runs: Runs, replacement: Any = None, inside: bool = False) -> xr.DataArray:
+def replaced(cube: xr.DataArray, covered: Any, replacement: Any = None, inside: bool = False) -> xr.DataArray:
     """A cube with another value in the pixels outside, or inside, of what is covered; no-data stays."""
     gap = dimensions.nodata(cube)
     fill = gap if replacement is None else replacement
     dtype = missing.holding(cube.dtype, fill)
     run = functools.partial(_replace_covered, fill, dtype, gap, inside)
-    return cube.copy(data=blocks.blockwise(run, dtype, cube.data, geometries.burned(runs, cube)))
+    return cube.copy(data=blocks.blockwise(run, dtype, cube.data, covered))
 
 
 def _same_labels(cube: xr.DataArray, given: xr.DataArray, dimension: Any) -> bool:
