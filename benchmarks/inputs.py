@@ -11,6 +11,7 @@ from typing import Any
 
 import dask
 import dask.array as da
+import dask.base
 import dask.local
 import distributed
 import xarray as xr
@@ -34,8 +35,9 @@ def salt() -> str:
 
 
 def loaded(cube: Any) -> Any:
-    """The cube, or bare array, as plain numpy, computed in this process."""
-    return cube.compute(scheduler="threads")
+    """The cube, or bare array, as plain numpy, computed in this process; what holds no graph is that already."""
+    (computed,) = dask.base.compute(cube, scheduler="threads")
+    return computed
 
 
 class Held:

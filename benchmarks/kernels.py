@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,22 @@ from . import terminal
 BYTES = 25_000_000
 GAPS = 0.15
 DATES = 24
-Call = Callable[[np.ndarray], Any]
+HIGHEST = 0.75  # from which on values are made one, so that there is something to be found
+ABOVE = {"process_id": "gt", "arguments": {"x": {"from_parameter": "x"}, "y": 0.5}, "result": True}
+
+Call = Callable[..., Any]
+Operands = tuple[Any, ...]
+
+# What has no row, and why.
+WITHOUT: dict[str, str] = {
+    **dict.fromkeys(["constant", "e", "nan", "pi"], "takes no block"),
+    **dict.fromkeys(["array_create_labeled", "array_labels", "array_find_label", "inspect"], "looks at no value"),
+    "array_element": "takes a view, as numpy does: no time",
+    "array_interpolate_linear": "numpy interpolates row by row only, in a loop",
+    **dict.fromkeys(["text_begins", "text_concat", "text_contains", "text_ends", "text_find"], "texts, no numbers"),
+    **dict.fromkeys(["date_between", "date_difference", "date_shift"], "dates, no numbers"),
+    "run_udf": "runs what a user writes",
+}
 
 
 class Beside(NamedTuple):
@@ -33,127 +49,134 @@ class Beside(NamedTuple):
         return self.ours / self.bare
 
 
-def expressions() -> dict[str, Call]:
+def _alone(block: np.ndarray) -> Operands:
+    return (block,)
+
+
+def _with_reverse(block: np.ndarray) -> Operands:
+    return block, block[::-1]
+
+
+def _with_peaks(block: np.ndarray) -> Operands:
+    return (np.minimum(block, np.float32(HIGHEST)),)
+
+
+class Row(NamedTuple):
+    """A process, by the names of its arguments, and the numpy expression of the same operands."""
+
+    bare: Call
+    operands: Callable[[np.ndarray], Operands] = _alone  # made of a block, which is not measured
+    names: tuple[str, ...] = ("x",)
+    given: Mapping[str, Any] = MappingProxyType({})
+
+    def ours(self, name: str) -> Call:
+        """The process itself."""
+        function = getattr(processes, f"_{name}", None) or getattr(processes, name)
+        return lambda *operands: function(**dict(zip(self.names, operands, strict=True)), **self.given)
+
+
+def rows() -> dict[str, Row]:
     """The bare numpy expression of each process, of a block whose first axis is time; gaps as numpy treats them."""
+    return {**_of_one(), **_of_two(), **_along_time(), **_of_arrays()}
+
+
+def _of_one() -> dict[str, Row]:
     ufuncs = {
         "absolute": np.abs, "arccos": np.arccos, "arcsin": np.arcsin, "arctan": np.arctan,
-        "arsinh": np.arcsinh, "artanh": np.arctanh, "ceil": np.ceil, "cos": np.cos, "cosh": np.cosh, "exp": np.exp,
+        "arsinh": np.arcsinh, "artanh": np.arctanh, "ceil": np.ceil, "cos": np.cos, "cosh": np.cosh,
         "floor": np.floor, "int": np.trunc, "is_infinite": np.isinf, "is_nan": np.isnan, "is_nodata": np.isnan,
         "is_valid": np.isfinite, "ln": np.log, "not": np.logical_not, "round": np.rint, "sgn": np.sign, "sin": np.sin,
         "sinh": np.sinh, "sqrt": np.sqrt, "tan": np.tan, "tanh": np.tanh,
     }  # fmt: skip
-    pairs = {
-        "add": np.add, "and": np.logical_and, "arctan2": np.arctan2, "divide": np.divide, "eq": np.equal,
+    limits = {"min": 0.2, "max": 0.7}
+    scale = {"inputMin": 0, "inputMax": 1, "outputMin": 0, "outputMax": 255}
+    return {
+        **{name: Row(ufunc) for name, ufunc in ufuncs.items()},
+        "arcosh": Row(np.arccosh, lambda block: (1 + block,)),
+        "exp": Row(np.exp, names=("p",)),
+        "between": Row(lambda x: (x >= 0.2) & (x <= 0.7), given=limits),
+        "clip": Row(lambda x: np.clip(x, 0.2, 0.7), given=limits),
+        "linear_scale_range": Row(lambda x: np.clip(x, 0, 1) * np.float32(255), given=scale),
+        "log": Row(np.log10, given={"base": 10}),
+        "power": Row(lambda x: np.power(x, np.float32(1.5)), names=("base",), given={"p": 1.5}),
+    }
+
+
+def _of_two() -> dict[str, Row]:
+    pairs: dict[str, Call] = {
+        "add": np.add, "and": np.logical_and, "divide": np.divide, "eq": np.equal,
         "gt": np.greater, "gte": np.greater_equal, "lt": np.less, "lte": np.less_equal, "mod": np.remainder,
         "multiply": np.multiply, "neq": np.not_equal, "or": np.logical_or, "subtract": np.subtract,
-        "xor": np.logical_xor,
+        "xor": np.logical_xor, "normalized_difference": lambda x, y: (x - y) / (x + y),
     }  # fmt: skip
+    return {
+        **{name: Row(function, _with_reverse, ("x", "y")) for name, function in pairs.items()},
+        "arctan2": Row(np.arctan2, _with_reverse, ("y", "x")),
+        "if": Row(np.where, lambda block: (block > 0.5, *_with_reverse(block)), ("value", "accept", "reject")),
+    }
+
+
+def _along_time() -> dict[str, Row]:
     along: dict[str, Callable[..., Any]] = {
         "cummax": np.maximum.accumulate, "cummin": np.minimum.accumulate, "cumproduct": np.nancumprod,
         "cumsum": np.nancumsum, "max": np.nanmax, "mean": np.nanmean, "median": np.nanmedian, "min": np.nanmin,
         "product": np.nanprod, "sd": functools.partial(np.nanstd, ddof=1), "sort": np.sort, "sum": np.nansum,
         "variance": functools.partial(np.nanvar, ddof=1), "order": functools.partial(np.argsort, kind="stable"),
-        "quantiles": functools.partial(np.nanquantile, q=[0.25, 0.5, 0.75]),
     }  # fmt: skip
-    found: dict[str, Call] = dict(ufuncs)
-    found |= {name: functools.partial(_with_itself, ufunc) for name, ufunc in pairs.items()}
-    found |= {name: functools.partial(_over_time, function) for name, function in along.items()}
+    found: dict[str, Call] = {name: functools.partial(function, axis=0) for name, function in along.items()}
     found |= {
         "all": lambda block: np.all((block != 0) | np.isnan(block), axis=0),
         "any": lambda block: np.any((block != 0) & ~np.isnan(block), axis=0),
-        "between": lambda block: (block >= 0.2) & (block <= 0.7),
-        "clip": lambda block: np.clip(block, 0.2, 0.7),
         "count": lambda block: np.isfinite(block).sum(axis=0),
         "extrema": lambda block: (np.nanmin(block, axis=0), np.nanmax(block, axis=0)),
         "first": lambda block: _at(block, np.argmax(~np.isnan(block), axis=0)),
         "last": lambda block: _at(block[::-1], np.argmax(~np.isnan(block[::-1]), axis=0)),
-        "linear_scale_range": lambda block: np.clip(block, 0, 1) * np.float32(255),
-        "log": lambda block: np.log10(block),
-        "normalized_difference": lambda block: (block - block[::-1]) / (block + block[::-1]),
-        "power": lambda block: np.power(block, np.float32(1.5)),
     }
-    return found
+    quartiles = [0.25, 0.5, 0.75]
+    quantiles = functools.partial(np.nanquantile, q=quartiles, axis=0)
+    return {
+        **{name: Row(call, names=("data",), given={"axis": 0}) for name, call in found.items()},
+        "quantiles": Row(quantiles, names=("data",), given={"axis": 0, "probabilities": quartiles}),
+        "rearrange": Row(
+            lambda block, positions: np.take_along_axis(block, positions, axis=0),
+            lambda block: (block, np.argsort(block, axis=0)),
+            ("data", "order"),
+            {"axis": 0},
+        ),
+    }
 
 
-def _with_itself(ufunc: np.ufunc, block: np.ndarray) -> Any:
-    return ufunc(block, block[::-1])
+def _of_arrays() -> dict[str, Row]:
+    """Processes that make a longer or another array of the dates, or ask something of each."""
+    calls: dict[str, tuple[Call, dict[str, Any]]] = {
+        "array_append": (lambda x: np.concatenate([x, np.ones_like(x[:1])]), {"value": 1}),
+        "array_apply": (np.abs, {"process": "absolute"}),
+        "array_create": (lambda x: np.concatenate([x, x]), {"repeat": 2}),
+        "array_filter": (
+            lambda x: np.where(x > 0.5, x, np.nan),
+            {"condition": {"process_graph": {"above": ABOVE}}},
+        ),
+        "array_modify": (
+            lambda x: np.concatenate([x[:1], np.ones_like(x[:1]), x[3:]]),
+            {"values": [1], "index": 1, "length": 2},
+        ),
+    }
+    there = {"value": HIGHEST, "axis": 0}
+    return {
+        **{name: Row(bare, names=("data",), given={"axis": 0, **given}) for name, (bare, given) in calls.items()},
+        "array_concat": Row(lambda x, y: np.concatenate([x, y]), _with_reverse, ("array1", "array2"), {"axis": 0}),
+        "array_contains": Row(lambda x: (x == HIGHEST).any(axis=0), _with_peaks, ("data",), there),
+        "array_find": Row(_position, _with_peaks, ("data",), there),
+    }
 
 
-def _over_time(function: Callable[..., Any], block: np.ndarray) -> Any:
-    return function(block, axis=0)
+def _position(block: np.ndarray) -> np.ndarray:
+    found = block == HIGHEST
+    return np.where(found.any(axis=0), found.argmax(axis=0), np.nan)
 
 
 def _at(block: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.take_along_axis(block, index[None], axis=0)
-
-
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "between": {"min": 0.2, "max": 0.7},
-    "clip": {"min": 0.2, "max": 0.7},
-    "linear_scale_range": {"inputMin": 0, "inputMax": 1, "outputMin": 0, "outputMax": 255},
-    "log": {"base": 10},
-    "power": {"p": 1.5},
-    "quantiles": {"probabilities": [0.25, 0.5, 0.75]},
-}
-RENAMED = {"power": ("base",), "arctan2": ("y", "x"), "exp": ("p",)}
-OF_ARRAYS = frozenset(
-    [
-        "all",
-        "any",
-        "count",
-        "cummax",
-        "cummin",
-        "cumproduct",
-        "cumsum",
-        "extrema",
-        "first",
-        "last",
-        "max",
-        "mean",
-        "median",
-        "min",
-        "order",
-        "product",
-        "quantiles",
-        "sd",
-        "sort",
-        "sum",
-        "variance",
-    ]
-)
-OF_PAIRS = frozenset(
-    [
-        "add",
-        "and",
-        "arctan2",
-        "divide",
-        "eq",
-        "gt",
-        "gte",
-        "lt",
-        "lte",
-        "mod",
-        "multiply",
-        "neq",
-        "normalized_difference",
-        "or",
-        "subtract",
-        "xor",
-    ]
-)
-
-
-def ours(name: str) -> Call:
-    """The process with the same arguments."""
-    function = getattr(processes, f"_{name}", None) or getattr(processes, name)
-    given = ARGUMENTS.get(name, {})
-    if name in OF_ARRAYS:
-        return lambda block: function(data=block, axis=0, **given)
-    if name in OF_PAIRS:
-        one, other = RENAMED.get(name, ("x", "y"))
-        return lambda block: function(**{one: block, other: block[::-1]})
-    operand = RENAMED.get(name, ("x",))[0]
-    return lambda block: function(**{operand: block}, **given)
 
 
 def block_of(size: int) -> np.ndarray:
@@ -168,16 +191,16 @@ def measured(names: Sequence[str] = (), size: int = BYTES, rounds: int = 7) -> l
     """Processes whose names hold one of the given parts beside their expressions, in turns."""
     block = block_of(size)
     found = []
-    for name, bare in sorted(expressions().items()):
+    for name, row in sorted(rows().items()):
         if names and not any(part in name for part in names):
             continue
-        calls = (ours(name), bare)
+        calls, operands = (row.ours(name), row.bare), row.operands(block)
         taken: tuple[list[float], list[float]] = ([], [])
         with np.errstate(all="ignore"):
             for _ in range(rounds + 1):
                 for call, times in zip(calls, taken, strict=True):
                     started = time.thread_time()
-                    call(block)
+                    call(*operands)
                     times.append(time.thread_time() - started)
         found.append(Beside(name, *(statistics.median(times[1:]) for times in taken)))  # the first one compiles
     return found
@@ -186,10 +209,13 @@ def measured(names: Sequence[str] = (), size: int = BYTES, rounds: int = 7) -> l
 def show(names: Sequence[str], small: bool) -> int:
     """Print the table, slowest first."""
     size = BYTES // 1000 if small else BYTES
-    rows = sorted(measured(names, size), key=lambda row: -row.ratio)
+    found = sorted(measured(names, size), key=lambda row: -row.ratio)
     terminal.heading(f"ours ÷ numpy on a block of {terminal.size(size)} with {GAPS:.0%} gaps, time of one processor")
     terminal.table(
         ("process", "ours", "numpy", "ratio"),
-        [[r.name, terminal.seconds(r.ours), terminal.seconds(r.bare), f"{r.ratio:.2f}"] for r in rows],
+        [[r.name, terminal.seconds(r.ours), terminal.seconds(r.bare), f"{r.ratio:.2f}"] for r in found],
     )
-    return 0 if rows else 2
+    if not names:
+        for why in dict.fromkeys(WITHOUT.values()):
+            terminal.say(f"not there: {', '.join(name for name in WITHOUT if WITHOUT[name] == why)} ({why})")
+    return 0 if found else 2

@@ -205,6 +205,7 @@ class Suite(ABC):
         AssertionError
             If they differ.
         """
+        assert built.shape == wanted.shape, f"shapes {built.shape} and {wanted.shape} mismatch"
         largest = np.max(np.abs(wanted), where=np.isfinite(wanted), initial=0.0)
         np.testing.assert_allclose(built, wanted, rtol=1e-5, atol=1e-6 * float(largest), equal_nan=True)
 
@@ -284,12 +285,13 @@ class Calls(Family):
         cls.measures = tuple(vars(cls)["examples"])
         super().__init_subclass__(**options)
 
-    def inputs(self, process: str) -> None: ...
+    def inputs(self, process: str) -> None:
+        self.call = functools.partial(self.process(process), *self.examples[process][0])
 
     def build(self, process: str) -> None:
-        function, arguments = self.process(process), self.examples[process][0]
+        call = self.call
         for _ in range(self.calls):
-            function(*arguments)
+            call()
 
     def check(self, process: str) -> None:
         np.testing.assert_equal(self.process(process)(*self.examples[process][0]), self.examples[process][1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .. import store, target
 from ..scaling import comparisons
-from ..suite import suites
+from ..suite import Calls, suites
 from ..terminal import heading, number, progress, say, seconds, size, table
 from . import environments
 from .comparison import Case, Measured, Row, compared, smallest
@@ -36,8 +36,8 @@ ROWS = "graphs.targets."
 
 def compare(peer: str | None, names: Sequence[str], rows: str | None, bench: Sequence[str], rounds: int) -> int:
     """Compare this code with a peer, or two commits or targets; the status is 0 where everything was measured."""
-    cases = _cases(rows, bench)
     own, other, null = _sides(peer, names)
+    cases = _cases(rows, bench, calls=own.where is None)
     heading(f"{own.name} and {other.name}: {len(cases)} cases, {rounds} rounds each, in turns")
     measured: list[Row] = []
     made: list[store.Record] = []
@@ -62,13 +62,14 @@ def compare(peer: str | None, names: Sequence[str], rows: str | None, bench: Seq
     return 1 if any(row.own.error or row.own.wrong for row in measured) else 0
 
 
-def _cases(rows: str | None, bench: Sequence[str]) -> list[Case]:
+def _cases(rows: str | None, bench: Sequence[str], calls: bool) -> list[Case]:
+    """What is compared: suites that build graphs, and single calls where no target computes them."""
     cases = []
     for name, suite in suites().items():
         if rows == "targets":
             if not name.startswith(ROWS):
                 continue
-        elif name.startswith(ROWS) or not suite.lazy():
+        elif name.startswith(ROWS) or not (suite.lazy() or (calls and issubclass(suite, Calls))):
             continue
         title, wanted = (getattr(suite, "row", None) or name), getattr(suite, "wanted", None)
         chosen = os.environ.get(target.SIZE) or ("targets" if rows == "targets" else "default")
@@ -145,9 +146,9 @@ def _remarks(row: Row) -> list[str]:
 
 
 def _short(wrong: str) -> str:
-    """The gist of what numpy says of arrays that differ."""
-    found = re.search(r"shapes .*? mismatch|nan location mismatch|Mismatched elements: [^)]*\)", wrong)
-    return found.group(0) if found else wrong[:160]
+    """The gist of what numpy says of arrays, or values, that differ."""
+    found = re.search(r"shapes .*? mismatch|nan location mismatch|Mismatched elements: [^)]*\)|ACTUAL: .*", wrong)
+    return (found.group(0) if found else wrong)[:160]
 
 
 def _time(side: Measured) -> str:
@@ -168,7 +169,7 @@ def _remark(own: Side, other: Side, least: float, rounds: int, threads: str) -> 
         f"Ratio: {other.name} ÷ {own.name}, of the medians of {rounds} rounds of building and computing with {threads};"
         " the interval is of 95 %, the one for the processor counts all threads' time. The same code against"
         f" itself differs by up to {least:.3g}: a ratio whose interval reaches below that is no difference, and marked"
-        " (none). Pairs are here / there; `while building` counts tasks."
+        " (none). Pairs are here / there; `while building` counts tasks. What takes no cube is called 1,000 times."
     )
 
 

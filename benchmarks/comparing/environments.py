@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -125,8 +126,6 @@ def _requirements(python: Path, requirement: str) -> list[str]:
     name = re.split(r"[\[=]", requirement)[0]
     code = "import importlib.metadata, json, sys; print(json.dumps(importlib.metadata.requires(sys.argv[1]) or []))"
     asked = subprocess.run([str(python), "-c", code, name], capture_output=True, text=True, timeout=60, check=True)
-    import json
-
     found = []
     for line in json.loads(asked.stdout):
         what, _, marker = line.partition(";")

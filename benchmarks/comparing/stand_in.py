@@ -8,6 +8,7 @@ up: each process is a stand-in, which hands its arguments over by name, as the p
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -91,7 +92,7 @@ class _Peer:
         for function in (*core.standard_processes, *_left_out(str(core.__file__))):
             id_ = function.__name__.strip("_")
             spec = getattr(specs, id_, None) or getattr(specs, f"_{id_}", None)
-            if isinstance(spec, dict):
+            if isinstance(spec, dict) and id_ not in self.functions:
                 self.functions[id_] = function
                 self.registry[id_] = Process(spec=spec, implementation=function)
 
@@ -104,6 +105,12 @@ class _Peer:
         callbacks = says["callbacks"]
         ready = {n: self.child(v, callbacks[n]) if n in callbacks else v for n, v in arguments.items() if v is not None}
         return self.registry[id_].implementation(**ready)
+
+    def plain(self, id_: str, *given: Any) -> Callable[[], Any]:
+        """The function of a process with its arguments and nothing around it, as short calls of ours have nothing."""
+        if id_ not in self.functions:
+            raise Lacking(f"there is no process {id_!r}")
+        return functools.partial(self.functions[id_], **dict(zip(self.known[id_]["parameters"], given, strict=False)))
 
     def child(self, process: Any, values: Sequence[str]) -> Any:
         """A child process as the parser makes it: of an id, of a process graph, of a function of values."""
@@ -130,14 +137,21 @@ class _Peer:
 
 
 def _left_out(core: str) -> Iterator[Callable[..., Any]]:
-    """The processes of families that are left out as a whole where one of their optional libraries is missing."""
-    for path in sorted(pathlib.Path(core).parent.glob("ml/[a-z]*.py")):
-        spec = importlib.util.spec_from_file_location(f"{NAME}.process_implementations.ml.{path.stem}", path)
+    """Processes that modules list and the registry misses.
+
+    They are not imported, hidden by another name, or left out with their family for one optional library that is not
+    there.
+    """
+    folder = pathlib.Path(core).parent
+    for path in sorted([*folder.glob("[a-z]*.py"), *folder.glob("ml/[a-z]*.py")]):
+        name = ".".join([NAME, *path.relative_to(folder.parent).with_suffix("").parts])
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
+        module = sys.modules.get(name) or importlib.util.module_from_spec(spec)
         with contextlib.suppress(ImportError):
-            spec.loader.exec_module(module)
+            if name not in sys.modules:
+                spec.loader.exec_module(module)
             yield from (found for name in getattr(module, "__all__", ()) if callable(found := getattr(module, name)))
 
 
@@ -152,6 +166,10 @@ class StandIn:
 
     def __call__(self, *given: Any, **named: Any) -> Any:
         return self.peer.call(self.id, *given, **named)
+
+    def plain(self, *given: Any) -> Callable[[], Any]:
+        """The other implementation's own function with its arguments, to be called very often."""
+        return self.peer.plain(self.id, *given)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

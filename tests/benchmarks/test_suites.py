@@ -38,6 +38,7 @@ def test_suite(suite: type[Suite], case: tuple[Any, ...], benchmark: Any, timed:
     measured = suite()
     try:
         if timed and isinstance(measured, Calls):
+            measured.inputs(*case)
             benchmark(measured.build, *case)
         elif timed:
             benchmark.extra_info.update(measured.counts(*case) if measured.lazy() else {})

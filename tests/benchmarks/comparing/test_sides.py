@@ -9,11 +9,14 @@ import pytest
 
 from benchmarks.comparing import command, comparison, environments
 from benchmarks.comparing.sides import Side, SideError, closing
+from benchmarks.suite import Calls, suites
+from openeo_processes_dask.declare import DECLARED
 
 PEER = {
     "__init__.py": "",
     "specs/__init__.py": "mean = {'id': 'mean'}\nreduce_dimension = {'id': 'reduce_dimension'}\nndvi = {'id': 'ndvi'}\n"
-    "filter_bands = {'id': 'filter_bands'}\n",
+    "filter_bands = {'id': 'filter_bands'}\ntext_begins = {'id': 'text_begins'}\nsort = {'id': 'sort'}\n"
+    "text_ends = {'id': 'text_ends'}\ndate_shift = {'id': 'date_shift'}\n",
     "process_implementations/__init__.py": """
 import os
 import numpy as np
@@ -29,6 +32,21 @@ def ndvi(data, nir="nir", red="red", target_band=None):
 
 def filter_bands(data, bands=None, wavelengths=None):
     os._exit(7)
+
+def sort(data, asc=True, nodata=None, axis=None):
+    return np.sort(data.compute() if hasattr(data, "compute") else data, axis=axis)
+
+def text_begins(data, pattern, case_sensitive=True):
+    return None
+
+def text_ends(data, pattern, case_sensitive=True):
+    return data.endswith(pattern)
+""",
+    "process_implementations/dates.py": """
+__all__ = ["date_shift"]
+
+def date_shift(date, value, unit):
+    return "2020-02-29"
 """,
     "process_implementations/core.py": """
 import inspect
@@ -49,12 +67,16 @@ standard_processes = [f for _, f in inspect.getmembers(process_implementations, 
 """,
 }
 CASES = {
-    name: comparison.Case(name, params, "smallest", name)
+    (name, *params): comparison.Case(name, params, "smallest", name)
     for name, params in (
         ("cubes.reduce.ReduceDimension", ("mean",)),
         ("cubes.indices.Ndvi", ()),
         ("cubes.mask.Mask", ()),
         ("cubes.filter.FilterBands", ()),
+        ("arrays.sorting.Sorting", ("sort",)),
+        ("text.Text", ("text_begins",)),
+        ("text.Text", ("text_ends",)),
+        ("dates.Dates", ("date_shift",)),
     )
 }
 
@@ -70,11 +92,11 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, compari
     peer = Side("made up", sys.executable, package)
     with closing(own, peer, null):
         found = comparison.compared(own, peer, null, list(CASES.values()), 3, lambda share, doing: None)
-        yield {row.case.suite: row for row in found}
+        yield {row.case.params[0] if row.case.params else row.case.suite: row for row in found}
 
 
 def test_both_sides_are_measured_and_this_code_against_itself(rows):
-    row = rows["cubes.reduce.ReduceDimension"]
+    row = rows["mean"]
     assert row.own.right
     assert row.other.right
     assert len(row.own.rounds) == len(row.other.rounds) == len(row.null.rounds) == 3
@@ -87,7 +109,7 @@ def test_both_sides_are_measured_and_this_code_against_itself(rows):
 
 
 def test_computing_while_building_is_said(rows):
-    row = rows["cubes.reduce.ReduceDimension"]
+    row = rows["mean"]
     assert row.own.median("eager_tasks") == 0
     assert row.other.median("eager_tasks") > 0
     assert "there: eager" in command._remarks(row)
@@ -100,6 +122,34 @@ def test_another_result_is_said(rows):
     assert any(
         remark.startswith("there: not what is expected (") and len(remark) < 200 for remark in command._remarks(row)
     )
+
+
+def test_a_right_result_that_is_no_graph_is_not_called_wrong(rows):
+    row = rows["sort"]
+    assert row.other.right
+    assert command._remarks(row) == ["there: eager"]
+
+
+@pytest.mark.parametrize("name", ["text_ends", "date_shift"])
+def test_single_calls_are_measured_and_nobody_wants_a_graph_of_them(rows, name):
+    row = rows[name]
+    assert command._remarks(row) == []
+    ratio = row.ratio()
+    assert ratio is not None
+    assert 0 < ratio.value < 100
+    assert 1e-6 < row.other.median("seconds") < 1  # a thousand of them
+
+
+def test_a_single_call_that_gives_another_value_is_said(rows):
+    assert command._remarks(rows["text_begins"]) == ["there: not what is expected (ACTUAL: None DESIRED: True)"]
+
+
+def test_all_processes_on_values_are_compared_each_in_a_row_of_its_own():
+    compared = {(case.suite, case.params) for case in command._cases(None, [], calls=True)}
+    shown = {id_ for suite, _ in compared for id_ in suites()[suite].ids()}
+    values = {id_ for id_, process in DECLARED.items() if ".cubes." not in process.function.__module__}
+    assert values <= shown
+    assert not any(issubclass(suites()[case.suite], Calls) for case in command._cases(None, [], calls=False))
 
 
 def test_what_the_peer_lacks_is_said_and_has_no_ratio(rows):
