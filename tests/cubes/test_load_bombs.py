@@ -7,10 +7,13 @@ import http.server
 import json
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numcodecs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
@@ -20,11 +23,13 @@ import shapely
 import zarr
 from affine import Affine
 
+from openeo_processes_dask.process_implementations.cubes.loading import payloads
 from tests.serving import served
 
 LIMIT = "8 MiB"  # of a file; four times as much may come of it
+LARGE = 300_000_000  # bytes that a block becomes which is said to have kilobytes
 MOST = 250 * 2**20  # bytes by which a program may grow
-SIZE = 200_000  # bytes of the largest of these files
+SIZE = 500_000  # bytes of the largest of these files
 
 PROGRAM = """
 import sys, dask, warnings
@@ -47,7 +52,8 @@ with dask.config.set(settings | {"scheduler": "synchronous", "openeo.load.hosts"
         if how == "stac":
             load_stac(path).compute()
         elif how == "collection":
-            load_collection(path, None, None)[..., :1, :1].compute()
+            one = load_collection(path, None, None)
+            (one[..., :1, :1] if "part" in path else one).compute()
         elif how.startswith("url"):
             load_url(path if "://" in path else Path(path).as_uri(), how.partition(" ")[2])
         else:
@@ -106,6 +112,83 @@ def store(path: Path, format: int) -> None:
     data.attrs.update({"_ARRAY_DIMENSIONS": ["t", "y", "x"]} if format == 2 else {})
 
 
+TWO: dict[str, Any] = {
+    "zstd": numcodecs.Zstd(),
+    "zlib": numcodecs.Zlib(9),
+    "gzip": numcodecs.GZip(9),
+    "bz2": numcodecs.BZ2(),
+    "lzma": numcodecs.LZMA(),
+    "lz4": numcodecs.LZ4(),
+    "blosc": numcodecs.Blosc("zstd"),
+}
+
+
+def repeated(size: int) -> bytes:
+    """A frame of zstandard whose blocks repeat one byte, without a word about their number."""
+    block = (131072 << 3 | 1 << 1).to_bytes(3, "little") + b"0"
+    return b"\x28\xb5\x2f\xfd\x00\x58" + block * (size // 131072) + b"\x01\x00\x00"
+
+
+@pytest.mark.parametrize("codec", TWO)
+def test_what_a_payload_becomes_is_known_before(codec: str) -> None:
+    size = payloads.SIZES[codec]
+    noise = np.random.default_rng(0).bytes(100_000)
+    for content in (bytes(1_000_000), noise, noise + bytes(900_000)):
+        packed = bytes(TWO[codec].encode(content))
+        assert size(packed, 2**20) <= 2**20
+        assert size(packed, 90_000) > 90_000
+        assert size(packed[: len(packed) // 2], 2**20) <= 2**20  # what is cut is found by who reads it
+    assert size(b"", 10) == 0
+
+
+def test_frames_of_zstandard_that_do_not_say_their_size_are_counted_by_blocks() -> None:
+    content = repeated(2**20)
+    assert len(numcodecs.Zstd().decode(content)) == 2**20
+    assert payloads.SIZES["zstd"](content, 2**30) == 2**20
+    assert payloads.SIZES["zstd"](content, 2**19) > 2**19
+
+
+def payload(path: Path, codec: str) -> None:
+    """A store of one block, declared as a few kilobytes, that becomes 300 MB; the folder's name says which."""
+    kind, _, what = codec.partition(" ")
+    format, bare = (2, kind.removeprefix("two-")) if kind.startswith("two-") else (3, kind)
+    group = zarr.create_group(path, zarr_format=format)
+    for name in ("y", "x"):
+        axis = group.create_array(name, shape=(64,), dtype="f8", chunks=(64,), **names(format, [name]))
+        axis[:] = np.arange(64.0)
+        axis.attrs.update({"_ARRAY_DIMENSIONS": [name]} if format == 2 else {})
+    three: Any = {"zstd": zarr.codecs.ZstdCodec(), "gzip": zarr.codecs.GzipCodec()}
+    more: dict[str, Any] = {"shards": (64, 64)} if what.startswith("shard") else {}
+    shape = (32, 32) if more else (64, 64)
+    compressors = (TWO if format == 2 else three)[bare]
+    data = group.create_array(
+        "a", shape=(64, 64), chunks=shape, dtype="f8", compressors=compressors, **names(format, ["y", "x"]), **more
+    )
+    data.attrs.update({"_ARRAY_DIMENSIONS": ["y", "x"]} if format == 2 else {})
+    data[:] = np.arange(64.0 * 64).reshape(64, 64)
+    content = repeated(LARGE) if what == "unsaid" else bytes(TWO[bare].encode(bytes(LARGE)))
+    chunk = next(one for one in sorted((path / "a").rglob("*")) if one.is_file() and one.name[0] == "0")
+    if more:  # the first chunk of the shard is the large one, and the index says where the others are
+        old = chunk.read_bytes()
+        index = np.frombuffer(old[-4 - 64 : -4], "<u8").copy()
+        rest = old[: -4 - 64]
+        index[0], index[1] = len(rest), len(content)
+        content = rest + content + bytes(numcodecs.CRC32C(location="end").encode(index.tobytes()))
+    chunk.write_bytes(content)
+
+
+def hdf5_payload(path: Path, where: str, **more: Any) -> None:
+    """A variable or a coordinate of which a block of kilobytes becomes 300 MB."""
+    with h5py.File(path, "w") as file:
+        for name in ("y", "x"):
+            axis = file.create_dataset(name, data=np.arange(64.0), chunks=(64,), compression="gzip")
+            axis.make_scale(name)
+        data = file.create_dataset("a", data=np.ones((64, 64)), chunks=(64, 64), compression="gzip", **more)
+        for i, name in enumerate(("y", "x")):
+            data.dims[i].attach_scale(file[name])
+        file[where].id.write_direct_chunk((0,) * file[where].ndim, zlib.compress(bytes(LARGE), 9))
+
+
 def names(format: int, dimensions: list[str]) -> dict[str, list[str]]:
     return {"dimension_names": dimensions} if format == 3 else {}
 
@@ -135,6 +218,13 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "chunks at a url.nc": (hdf5, "url netCDF", "blocks of 2.98 GiB"),
     "two.zarr": (lambda path: store(path, 2), "collection", "blocks of 2.98 GiB"),
     "three.zarr": (lambda path: store(path, 3), "collection", "blocks of 2.98 GiB"),
+    **{
+        f"{codec}.zarr": (lambda path, codec=codec: payload(path, codec), "collection", "block of at least")
+        for codec in ("two-zstd", "two-zlib", "two-blosc", "gzip", "zstd unsaid", "zstd shard", "gzip shard part")
+    },
+    "payload.nc": (lambda path: hdf5_payload(path, "a"), "netCDF", "block of at least"),
+    "shuffled payload.nc": (lambda path: hdf5_payload(path, "a", shuffle=True), "url netCDF", "block of at least"),
+    "coordinate.nc": (lambda path: hdf5_payload(path, "x"), "collection", "block of at least"),
     "rows.parquet": (lambda path: parquet(path, 3_000_000, 1), "GeoParquet", "holds more than 32.00 MiB"),
     "texts.parquet": (lambda path: parquet(path, 200_000, 20_000), "GeoParquet", "holds more than 32.00 MiB"),
 }

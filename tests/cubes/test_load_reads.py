@@ -213,6 +213,20 @@ def test_parts_of_one_file_are_not_taken_for_each_other(source: Path, values: np
     np.testing.assert_array_equal(third, values[1:2, :, :10, 50:60])
 
 
+def test_blocks_of_several_dates_are_read_once_whenever_the_interval_begins(tmp_path: Path) -> None:
+    values = pictures.pixels((30, 64, 64))
+    days = pd.date_range("2023-01-01", periods=30)
+    middles = np.arange(64.0)
+    data = xr.Dataset({"a": (("t", "y", "x"), values)}, {"t": days, "y": -middles, "x": middles})
+    for name, write in (("a.nc", data.to_netcdf), ("a.zarr", data.to_zarr)):
+        key = "chunksizes" if name == "a.nc" else "chunks"
+        more = {"engine": "h5netcdf"} if name == "a.nc" else {"zarr_format": 3, "consolidated": False}
+        write(tmp_path / name, encoding={"a": {key: (10, 64, 64)}}, **more)
+        cube = load_collection(str(tmp_path / name), None, ["2023-01-04", "2023-01-29"])
+        assert cube.chunks[0] == (7, 10, 8)
+        np.testing.assert_array_equal(cube[:, 0], values[3:28])
+
+
 # --- files of the size of a satellite's tile, of which nothing is written
 
 

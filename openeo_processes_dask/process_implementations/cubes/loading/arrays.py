@@ -18,7 +18,7 @@ from odc.geo.geobox import GeoBox
 from openeo_processes_dask import dimensions, grids
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid, FileNotFound, LabelNotAvailable
 
-from . import address, chunking, coverage, cutting, features, names
+from . import address, chunking, coverage, cutting, features, names, payloads
 from .layers import storable
 from .request import Band, Request
 
@@ -37,6 +37,7 @@ class Opened:
     bands: tuple[Band, ...]
     along: bool  # whether one variable holds all bands
     time: np.datetime64 | None = None  # the only one of a file without a temporal dimension
+    first: int = 0  # the position in the file of the first date that is left
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,35 @@ class Asked:
         return cutting.rectangles(self.polygons, part, self.tile, start)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a band lies in an HDF5 file: its variable, whose dimensions begin so far inside or are one position."""
+
+    variable: str
+    starts: tuple[tuple[str, int], ...]
+
+    def check(self, path: Path, where: dict[str, slice]) -> None:
+        """Look at the blocks that are about to be read."""
+        inside = [(start, where.get(axis, slice(0, 1))) for axis, start in self.starts]
+        payloads.check_hdf5(path, self.variable, [_moved(one, start) for start, one in inside])
+
+
 class Stack:
     """What dask asks of an array, over the bands of one file: a slice is read when it is asked for."""
 
     ndim = 4
 
     def __init__(
-        self, path: Path, parts: Sequence[xr.Variable], dtype: np.dtype, nodata: Any, asked: Asked | None
+        self,
+        path: Path,
+        parts: Sequence[xr.Variable],
+        dtype: np.dtype,
+        nodata: Any,
+        asked: Asked | None,
+        places: Sequence[Place],
     ) -> None:
         self.path = path
+        self.places = places  # empty where the file is no HDF5
         self.asked = asked  # None for all
         self.parts = parts
         self.stored = [_nodata(part) for part in parts]
@@ -89,16 +110,19 @@ class Stack:
 
     def _fill(self, out: np.ndarray, number: int, where: dict[str, slice]) -> None:
         """Write the values of a band as the common type into a part of a block."""
-        values = self._read(self.parts[number], where)
+        values = self._read(number, where)
         out[:] = values
         gaps = chunking.is_gap(values, self.stored[number])
         if gaps is not None and self.stored[number] != self.nodata:
             np.copyto(out, self.nodata, where=gaps)
 
-    def _read(self, part: xr.Variable, where: dict[str, slice]) -> np.ndarray:
+    def _read(self, number: int, where: dict[str, slice]) -> np.ndarray:
         """Values in the order of t, y and x; turned after they were read, because xarray reads turned ones slowly."""
+        part = self.parts[number]
         wanted = part.isel({axis: one for axis, one in where.items() if axis in part.dims})
         try:
+            if self.places:
+                self.places[number].check(self.path, where)
             values = np.asarray(wanted.values)
         except FileNotFoundError as error:
             raise FileNotFound(f"{self.path}: there is no such file") from error
@@ -206,12 +230,15 @@ def _decoded(path: Path) -> xr.Dataset:
     else:
         options["engine"] = "h5netcdf" if _is_hdf5(path) else "scipy"
     try:
-        raw = xr.open_dataset(path, mask_and_scale=False, **options)
+        if options["engine"] == "h5netcdf":
+            payloads.check_hdf5(path)
+        source: Any = payloads.Guarded(path, read_only=True) if path.is_dir() else path
+        raw = xr.open_dataset(source, mask_and_scale=False, **options)
         packed = {n for n, v in raw.variables.items() if {"scale_factor", "add_offset"} & set(v.attrs)}
         if not packed:
             return raw
         raw.close()
-        return xr.open_dataset(path, mask_and_scale={str(n): n in packed for n in raw.variables}, **options)
+        return xr.open_dataset(source, mask_and_scale={str(n): n in packed for n in raw.variables}, **options)
     except FileNotFoundError as error:
         raise FileNotFound(f"{path}: there is no such file") from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
@@ -241,7 +268,7 @@ def _in_time(one: Opened, request: Request) -> Opened | None:
     kept = np.array([request.keeps(moment) for moment in data["t"].values], bool)
     if not kept.any():
         return None
-    return replace(one, data=data.isel(t=_slice(kept)))
+    return replace(one, data=data.isel(t=_slice(kept)), first=int(np.argmax(kept)))
 
 
 def _slice(kept: np.ndarray) -> Any:
@@ -257,10 +284,12 @@ def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray
     parts = [_variable(one, data, band) for band in chosen]
     gaps = bool(polygons)
     dtype, nodata = chunking.shared({(part.dtype, _nodata(part)) for part in parts}, gaps)
-    blocks, starts = _stored_blocks(parts[0], one.data, data)
+    blocks = _stored_blocks(parts[0])
+    starts = one.first, _start("y", one.data, data), _start("x", one.data, data)
     shapes = cutting.Polygons.of(polygons)
     asked = None if shapes is None else Asked(shapes, grids.of(data[one.variables[0]]), blocks[1:], starts[1:])
-    stack = Stack(one.path, parts, dtype, nodata, asked)
+    places = [] if one.path.is_dir() or not _is_hdf5(one.path) else [_place(one, band, starts) for band in chosen]
+    stack = Stack(one.path, parts, dtype, nodata, asked, places)
     sizes = chunking.chunks(stack.shape, dtype.itemsize, blocks, starts)
     # sizes alone do not tell one part of a file from another
     part_of = starts, [data[axis].values for axis in ("t", "y", "x") if axis in data.coords]
@@ -319,6 +348,12 @@ def _variable(one: Opened, data: xr.Dataset, band: Band) -> xr.Variable:
     return found.isel(bands=place) if one.along else found
 
 
+def _place(one: Opened, band: Band, starts: tuple[int, int, int]) -> Place:
+    variable = one.variables[0] if one.along else band.name
+    inside = {**dict(zip(("t", "y", "x"), starts, strict=True)), "bands": one.bands.index(band)}
+    return Place(variable, tuple((str(axis), inside[str(axis)]) for axis in one.data[variable].dims))
+
+
 def _nodata(part: xr.Variable) -> Any:
     for name in ("_FillValue", "missing_value", "nodata"):
         value = storable(part.attrs.get(name), part.dtype)
@@ -327,11 +362,11 @@ def _nodata(part: xr.Variable) -> Any:
     return math.nan if part.dtype.kind == "f" else None
 
 
-def _stored_blocks(part: xr.Variable, whole: xr.Dataset, data: xr.Dataset) -> tuple[Any, Any]:
-    """Dates, rows and columns of the file's blocks, and where in the file the cube begins."""
+def _stored_blocks(part: xr.Variable) -> tuple[int, int, int]:
+    """Dates, rows and columns of the file's blocks."""
     preferred = part.encoding.get("preferred_chunks") or {}
-    blocks = [int(preferred.get(axis, 1 if axis == "t" else 0)) for axis in ("t", "y", "x")]
-    return tuple(max(size, 1) for size in blocks), tuple(_start(axis, whole, data) for axis in ("t", "y", "x"))
+    dates, rows, columns = (max(int(preferred.get(axis, axis == "t")), 1) for axis in ("t", "y", "x"))
+    return dates, rows, columns
 
 
 def _start(axis: str, whole: xr.Dataset, data: xr.Dataset) -> int:

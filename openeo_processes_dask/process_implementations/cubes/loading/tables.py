@@ -20,6 +20,8 @@ from . import address, coverage
 
 LAYOUT = "openeo_cube"  # the member or attribute that says which columns are values, of what dimensions
 
+GEO, ATTRIBUTES = b"geo", b"PANDAS_ATTRS"  # what GeoParquet and pandas put into the metadata of a file
+
 # What files of nonsense make the readers raise.
 NONSENSE = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OSError, OverflowError)
 
@@ -106,19 +108,33 @@ def _of_geojson(document: Any) -> xr.DataArray:
 def _of_parquet(path: Path) -> xr.DataArray:
     import geopandas
 
-    _check_size(path)
-    rows = geopandas.read_parquet(path)
-    return _laid_out(vectors.read(rows), rows.attrs.get(LAYOUT))
+    table = _decoded(path)
+    about = table.schema.metadata or {}
+    if GEO not in about:
+        raise ValueError("no column is said to hold geometries")
+    geo = json.loads(about[GEO])
+    for name, one in geo["columns"].items():
+        if name not in table.column_names:
+            continue
+        # arrow's own word for such a column; one without a CRS is in longitude and latitude
+        kind, crs = str(one["encoding"]).casefold(), one.get("crs", "OGC:CRS84")
+        said = {"ARROW:extension:name": f"geoarrow.{kind}", "ARROW:extension:metadata": json.dumps({"crs": crs})}
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place).with_metadata(said), table.column(place))
+    rows = geopandas.GeoDataFrame.from_arrow(table, geometry=geo["primary_column"])
+    attributes = json.loads(about.get(ATTRIBUTES) or "{}")
+    return _laid_out(vectors.read(rows), attributes.get(LAYOUT))
 
 
-def _check_size(path: Path) -> None:
-    """A small file may say one thing many times; it is decoded bit by bit, until it is too much.
+def _decoded(path: Path) -> Any:
+    """The table in a file, decoded bit by bit, until it is too much: a small file may say one thing many times.
 
     Raises
     ------
     FileContentInvalid
         If it holds far more than a file may be large.
     """
+    import pyarrow as pa
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path) as file:
@@ -126,7 +142,7 @@ def _check_size(path: Path) -> None:
         largest = max((about.row_group(i).total_byte_size for i in range(about.num_row_groups)), default=1)
         # no value is larger than what the values of a group are decoded of
         step = min(max(address.most() // max(largest, 1), 1), 2**16)
-        size = 0
+        parts, size = [], 0
         for batch in file.iter_batches(step) if about.num_rows else ():
             size += batch.nbytes
             if size > address.most():
@@ -134,6 +150,8 @@ def _check_size(path: Path) -> None:
                     f"{path.name} holds more than {format_bytes(address.most())}, four times the setting"
                     " openeo.load.size"
                 )
+            parts.append(batch)
+        return pa.Table.from_batches(parts, file.schema_arrow)
 
 
 def _laid_out(features: vectors.Features, layout: Layout | None) -> xr.DataArray:
