@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +21,7 @@ TURNED = 1 << 18  # so many values at a time, or a few more of rows that cannot 
 PATIENCE = 120  # seconds to wait for another process that compiles
 
 _compiling = threading.Lock()
+_compiled: dict[tuple[str, tuple[Any, ...]], Callable[..., None]] = {}
 
 
 @functools.cache
@@ -116,14 +117,31 @@ def _fill_truths(name: str, blocks: Sequence[np.ndarray], options: Sequence[Any]
 
 def run(name: str, inputs: Sequence[np.ndarray], *rest: Any) -> None:
     """Call a loop, of the module `loops` where none is named, with arrays that it reads, and what it fills."""
+    arguments = (*map(_only_read, inputs), *rest)
+    loop = _ready(name, tuple(map(_kind, arguments)), arguments)
+    loop(*arguments)
+
+
+def _ready(name: str, kinds: tuple[Any, ...], arguments: tuple[Any, ...]) -> Callable[..., None]:
+    """A loop that is compiled for such arguments; to find their types for numba takes longer than many a loop."""
+    if (found := _compiled.get((name, kinds))) is not None:
+        return found
     module, _, function = name.rpartition(".")
     loop = getattr(_loops(module or "loops"), function)
-    arguments = (*map(_only_read, inputs), *rest)
     signature = tuple(map(_loops("loops").numba.typeof, arguments))
     if signature not in loop.overloads:
         with _alone(loop.stats.cache_path):
             loop.compile(signature)
-    loop(*arguments)
+    _compiled[name, kinds] = loop
+    return loop
+
+
+def _kind(value: Any) -> Any:
+    """What numba tells apart, in a moment."""
+    if isinstance(value, np.ndarray):
+        flags = value.flags
+        return value.dtype.str, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable, flags.aligned
+    return tuple(map(_kind, value)) if isinstance(value, tuple) else type(value)
 
 
 def _rows(block: np.ndarray, axis: int) -> np.ndarray:
