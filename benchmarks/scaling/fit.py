@@ -96,8 +96,9 @@ class Law:
         return np.array([self.parallel, self.serial, self.crosstalk])
 
     def _share_interval(self, column: int) -> Interval:
+        share, parallel = self.replicates[:, column], self.replicates[:, 0]
         with np.errstate(divide="ignore"):  # where nothing is parallel, the share of anything else has no end
-            return _interval(self.replicates[:, column] / self.replicates[:, 0])
+            return _interval(np.divide(share, parallel, out=np.zeros_like(share), where=share > 0))
 
     def _within_reach(self, threads: float) -> None:
         if not self.unit <= threads <= REACH * self.measured:
@@ -194,7 +195,8 @@ def _limits(coefficients: np.ndarray) -> np.ndarray:
         at_infinity = parallel / serial
         peak = np.maximum(np.sqrt(np.maximum(parallel - serial, 0) / crosstalk), 1)
         at_peak = parallel / np.einsum("ij,ij->i", _terms(np.where(np.isfinite(peak), peak, 1)), coefficients)
-    return np.maximum(np.where(crosstalk > 0, at_peak, at_infinity), 1)  # with one unit there is none to lose
+    # With one unit there is none to lose; where nothing is parallel there is none to win, and 0 / 0 is that one.
+    return np.fmax(np.where(crosstalk > 0, at_peak, at_infinity), 1)
 
 
 def _interval(values: np.ndarray) -> Interval:

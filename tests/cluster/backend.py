@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "openeo-test"
 COMPOSE = ("docker", "compose", "-f", "./.devcontainer/docker-compose.yml")
 INSIDE = "/workspaces/openeo-processes-dask"
+STRANGER = 1234  # who owns the copy where the tests run as root: most users are somebody else
 PATIENCE = 300.0  # seconds for anything but building an image
 
 times: dict[str, float] = {}  # seconds of what was done, for the report at the end
@@ -147,7 +148,22 @@ def copy_of_the_checkout(folder: Path) -> Path:
             shutil.copy2(source, copy)
         else:
             copy.unlink(missing_ok=True)
+    return handed_over(folder)
+
+
+def handed_over(folder: Path) -> Path:
+    """Give a folder to whom the copy of the checkout belongs, with all that is in it."""
+    if os.geteuid() == 0:
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
     return folder
+
+
+def of_others(folder: Path) -> list[str]:
+    """What in a folder does not belong to its owner."""
+    owner = folder.stat()
+    kept = [(path, path.lstat()) for path in folder.rglob("*")]
+    return [str(path) for path, its in kept if (its.st_uid, its.st_gid) != (owner.st_uid, owner.st_gid)]
 
 
 def why_not() -> str | None:

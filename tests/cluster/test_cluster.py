@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.backend import COMPOSE, INSIDE, Backend, report, timed
+from tests.cluster.backend import COMPOSE, INSIDE, Backend, handed_over, of_others, report, timed
 from tests.cluster.workflows import WORKFLOWS, running, same
 
 EDITED = "openeo_processes_dask/kernels/arithmetic.py"
@@ -82,7 +82,14 @@ def test_a_notebook_runs_on_the_compose_cluster(backend: Backend, notebook: str)
     before = int(backend.python("ask", "finished"))
     output = backend.checkout / "results" / f"{notebook}.ipynb"
     output.parent.mkdir(exist_ok=True)
+    handed_over(output.parent)
     command = ("jupyter", "execute", "--timeout=240", f"--output={INSIDE}/results/{output.name}")
     backend.execute(*command, f"examples/{notebook}.ipynb")
     assert "target: compose" in output.read_text()
     assert int(backend.python("ask", "finished")) > before + 10
+
+
+def test_all_that_was_written_belongs_to_the_owner_of_the_checkout(backend: Backend) -> None:
+    """After workflows, suites and notebooks that wrote results, from the client and from the workers."""
+    assert list((backend.checkout / "results").rglob("*.tif"))
+    assert of_others(backend.checkout) == []

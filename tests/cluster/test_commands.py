@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.backend import INSIDE, Backend, report, timed
+from tests.cluster.backend import INSIDE, Backend, of_others, report, timed
 
 COMPOSE = "docker compose -f ./.devcontainer/docker-compose.yml"
 CLI = "npx --yes @devcontainers/cli@0.89.0"
@@ -131,6 +131,8 @@ def test_a_shell_has_all_that_is_needed(backend: Backend) -> None:
 def test_nothing_runs_as_root_that_need_not(backend: Backend) -> None:
     """A server keeps no capability, and has the ids of whoever owns the checkout."""
     owner = backend.checkout.stat().st_uid
+    assert owner != 0
+    assert backend.execute("id", "-u").strip() == str(owner)
     status = "for p in /proc/[0-9]*; do grep -qs dask $p/cmdline && grep -hE '^(Uid|CapBnd|NoNewPrivs)' $p/status; done"
     for service in ("scheduler", "worker"):
         (container,) = backend.containers(service)
@@ -222,6 +224,12 @@ def test_vs_code_opens_the_folder_in_the_container(backend: Backend) -> None:
     inside = say(backend, f"{CLI} exec {folder} bash -c 'pwd; id -u; echo $DASK_SCHEDULER' 2>/dev/null")
     assert inside.split() == [INSIDE, str(backend.checkout.stat().st_uid), "tcp://scheduler:8786"]
     assert backend.facts("ask", "workers")
+
+
+def test_all_that_was_written_belongs_to_the_owner_of_the_checkout(backend: Backend) -> None:
+    """After shells, asv, pytest, Jupyter and VS Code's tool."""
+    assert list((backend.checkout / ".asv" / "results").rglob("*.json"))
+    assert of_others(backend.checkout) == []
 
 
 def test_down_leaves_nothing(backend: Backend) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.backend import Backend, report, started
+from tests.cluster.backend import Backend, handed_over, report, started
 from tests.cluster.workflows import Running, running, same
 
 HERE = Path(__file__).parent
@@ -132,6 +132,7 @@ def test_a_worker_must_spill_to_a_full_disk(backend: Backend, full_disk: Callabl
     full_disk()
     folder = backend.checkout / "results" / "spill"
     folder.mkdir(parents=True)
+    handed_over(folder.parent)
     said = backend.python("spill", "results/spill").strip()
     left = sorted(path.name for path in folder.iterdir())
     report.append(f"fault: a worker must spill to a full disk: {said}")

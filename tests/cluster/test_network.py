@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.backend import PREFIX, Backend, started
+from tests.cluster.backend import PREFIX, Backend, handed_over, started
 
 PROBE = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3); print('reached')"
 
@@ -22,6 +22,7 @@ def secured(checkout: Path) -> Iterator[Backend]:
     override = checkout / ".devcontainer" / "docker-compose.tls.yml"
     backend = Backend(checkout, "tls", files=[override])
     backend.run("./.devcontainer/make-authority", "2")
+    handed_over(checkout / ".devcontainer" / "tls")
     with started(backend) as running:
         yield running
 
@@ -113,4 +114,6 @@ def test_no_key_of_the_authority_is_left(secured: Backend) -> None:
         "cluster.pem",
     ]
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
-    assert "tls" not in secured.run("git", "status", "--porcelain", "--untracked-files=all", "--", ".devcontainer/tls")
+    assert "tls" not in secured.execute(
+        "git", "status", "--porcelain", "--untracked-files=all", "--", ".devcontainer/tls"
+    )

@@ -9,24 +9,26 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from scipy.optimize import nnls
 
+from benchmarks.scaling import report as pages
+from benchmarks.scaling.curves import Curve, Point
 from tests.cluster.backend import PATIENCE, Backend, report, started, timed
 
 HERE = Path(__file__).parent
 WORKERS = (1, 2, 4, 8)
 ROUNDS = 3
-BLOCKS = 32
-SLOW = 4_000_000  # bits a second that reach a worker
+SLOW = 32_000_000  # bits a second that reach a worker
 BURST = 64 * 1024  # bytes that pass before the limit counts
-PROCESSES = ("ndvi", "mean over time", "median over time")
-Runs = list[dict[str, Any]]
+BURN, NDVI, MEAN, MEDIAN = "equal tasks", "ndvi", "mean over time", "median over time"
+PROCESSES = (NDVI, MEAN, MEDIAN)
+PARTS = 4  # that a worker's dates come in: of a pixel's blocks, so many lie apart from each other
+PARTIAL = 16 / (32 * 4)  # bytes of a total and a count, by those of the dates of a block that they stand for
+Curves = dict[str, Curve]
 
 
 @pytest.fixture(scope="module")
@@ -37,66 +39,67 @@ def backend(checkout: Path) -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="module")
-def curves(backend: Backend) -> Runs:
+def curves(backend: Backend) -> Curves:
     """Measure everything on 1, 2, 4 and 8 workers, in three interleaved rounds."""
     with timed("scaling: four kinds of work on 1, 2, 4 and 8 workers, three rounds"):
-        return measure(backend)
+        return measure(backend, "fixed work on containers", "compose", BURN, *PROCESSES)
 
 
-def measure(backend: Backend, *arguments: str) -> Runs:
+def measure(backend: Backend, title: str, label: str, *works: str, times: int = 4) -> Curves:
+    """The curves of some kinds of work, which are also a page among the others of this checkout."""
     before = os.getloadavg()[0]
-    runs: Runs = backend.facts("curve", "--rounds", str(ROUNDS), *arguments, timeout=2 * PATIENCE)
-    report.append(f"scaling: load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after")
-    return runs
+    asked = ("--rounds", str(ROUNDS), "--times", str(times), "--label", label, "--work", *works)
+    records = backend.facts("curve", *asked, timeout=2 * PATIENCE)
+    for record in records:
+        record["settings"]["title"] = title
+    found = [Curve(record) for record in records]
+    report.append(f"{label}: load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after")
+    for curve in found:
+        fits = "; ".join(f"{law.name}: {law.verdict}" for law in curve.laws) or curve.why_no_law
+        report.append(f"{pages.headline(curve)} {fits}; {told(curve, 'compute_seconds')} s")
+    report.append(f"{label}: {pages.write(found)}")
+    return dict(zip(works, found, strict=True))
 
 
-def best(runs: Runs, work: str, workers: int) -> dict[str, Any]:
-    return min(
-        (run for run in runs if (run["work"], run["workers"]) == (work, workers)), key=lambda run: run["seconds"]
-    )
+def told(curve: Curve, measure: str) -> str:
+    return ", ".join(f"{statistics.median(values):.2f}" for values in curve.everything(measure).values())
 
 
-def fit(seconds: list[float]) -> tuple[float, float]:
-    """The share of Amdahl's law that does not scale, and the seconds that one worker would take."""
-    (fixed, shared), _ = nnls(np.array([[1.0, 1 / count] for count in WORKERS]), np.array(seconds))
-    return fixed / (fixed + shared), fixed + shared
-
-
-def test_fixed_work_on_more_workers(curves: Runs) -> None:
-    assert len(curves) == ROUNDS * len(WORKERS) * (1 + len(PROCESSES))
-    for run in curves:
-        assert run["right"]
-        assert run["hosts"] <= run["workers"], run  # none but those that were asked for
-    for count in WORKERS:  # and all of them; a process may leave fewer blocks than there are workers
-        assert max(run["hosts"] for run in curves if (run["work"], run["workers"]) == ("burn", count)) == count
-    for work in ("burn", *PROCESSES):
-        seconds = [best(curves, work, count)["seconds"] for count in WORKERS]
-        speed_up = [f"{seconds[0] / value:.1f}" for value in seconds]
-        ideal = [f"{BLOCKS / -(-BLOCKS // count):.0f}" for count in WORKERS]
-        serial, one = fit(seconds)
-        report.append(
-            f"scaling: {work}: {', '.join(f'{s:.2f}' for s in seconds)} s on {WORKERS} workers;"
-            f" {', '.join(speed_up)} times as fast (staircase {', '.join(ideal)});"
-            f" fit: {serial:.1%} of {one:.1f} s does not scale"
-        )
+def test_fixed_work_on_more_workers(curves: Curves) -> None:
+    for work, curve in curves.items():
+        assert {count: len(times) for count, times in curve.everything("compute_seconds").items()} == dict.fromkeys(
+            WORKERS, ROUNDS
+        ), work
+        for count, hosts in curve.everything("hosts").items():
+            assert max(hosts) == count, work  # all that were asked for, and the work itself says that none else
     # Shares of a processor are equal, so that even on a busy machine eight cannot be slower than one.
-    assert best(curves, "burn", 8)["seconds"] < best(curves, "burn", 1)["seconds"]
+    for work in (BURN, NDVI):
+        assert curves[work].fastest(8) < curves[work].fastest(1), work
 
 
-def test_what_moves_is_what_each_process_promises(curves: Runs) -> None:
-    for run in curves:
-        if run["workers"] == 1:
-            assert run["moved"] == 0, run
-    moved = {work: best(curves, work, 8)["moved"] / best(curves, work, 8)["cube"] for work in PROCESSES}
-    report.append(f"moved on 8 workers, of the cube: {', '.join(f'{w} {share:.1%}' for w, share in moved.items())}")
-    assert moved["ndvi"] < 0.3  # blocks stay, unless a worker that has nothing to do takes one
-    for work in ("mean over time", "median over time"):  # so few blocks meet in one task, and most must travel for it
-        assert 0.3 < moved[work] < 1
+def test_what_moves_is_what_each_process_promises(curves: Curves) -> None:
+    """Neighbours in time lie on one worker, as many as there are: the rest of what a task needs must come to it."""
+    cube = {work: curve.points[0].bytes for work, curve in curves.items()}
+    for work in PROCESSES:
+        shares = {count: f"{value / cube[work]:.2%}" for count, value in moved(curves[work]).items()}
+        report.append(f"moved, of the cube: {work} {shares}")
+    for count in WORKERS:
+        apart = 1 - 1 / min(count, PARTS)
+        assert moved(curves[NDVI])[count] <= 0.05 * cube[NDVI]  # blocks stay, unless one that idles takes one
+        assert moved(curves[MEDIAN])[count] >= apart * cube[MEDIAN]
+        assert moved(curves[MEDIAN])[count] <= (apart + 0.05) * cube[MEDIAN]
+        assert moved(curves[MEAN])[count] <= (apart + 0.05) * PARTIAL * cube[MEAN]
+    assert moved(curves[MEAN])[2] > 0
 
 
-def shortest(run: dict[str, Any]) -> float:
+def moved(curve: Curve) -> dict[int, float]:
+    """Bytes that workers sent to others, of the run of each number of workers that sent fewest."""
+    return {count: min(values) for count, values in curve.everything("bytes_moved").items()}
+
+
+def shortest(point: Point) -> float:
     """The seconds that bytes need to reach the workers: an average share, beyond what passes before the limit."""
-    return max(run["moved"] / run["workers"] - BURST, 0) * 8 / SLOW
+    return max(point.samples["bytes_moved"] / point.workers - BURST, 0) * 8 / SLOW
 
 
 @pytest.fixture
@@ -139,17 +142,15 @@ def test_only_cables_of_containers_can_be_slowed(backend: Backend, monkeypatch: 
 
 
 @pytest.mark.usefixtures("throttled")
-def test_a_slow_network_slows_what_moves_data(backend: Backend, curves: Runs) -> None:
-    with timed(f"scaling: three processes on 8 workers that {SLOW / 1e6:.0f} Mbit/s reach, three rounds"):
-        slow = measure(backend, "--workers", "8", "--work", *PROCESSES)
-    for work in PROCESSES:
-        fast, throttled = best(curves, work, 8), best(slow, work, 8)
-        floor = shortest(throttled)
-        report.append(
-            f"throttled: {work}: {fast['seconds']:.2f} s, at {SLOW / 1e6:.0f} Mbit/s {throttled['seconds']:.2f} s,"
-            f" of which {floor:.2f} s for what each receives"
-        )
-    for run in slow:
-        assert run["right"]
-        assert run["seconds"] > 0.9 * shortest(run)
-    assert best(slow, "median over time", 8)["seconds"] > best(curves, "median over time", 8)["seconds"]
+def test_a_slow_network_slows_what_moves_data(backend: Backend) -> None:
+    label = f"compose at {SLOW / 1e6:.0f} Mbit per s"
+    with timed(f"scaling: three processes on workers that {SLOW / 1e6:.0f} Mbit/s reach, three rounds"):
+        slow = measure(backend, "fixed work over a slow network", label, *PROCESSES, times=1)
+    for work, curve in slow.items():
+        floors = [max(shortest(p) for p in curve.points if p.workers == count) for count in WORKERS]
+        report.append(f"throttled: {work}: {', '.join(f'{floor:.2f}' for floor in floors)} s for what each receives")
+        for point in curve.points:
+            assert point.samples["compute_seconds"] > 0.9 * shortest(point), point
+    for count in WORKERS[1:]:  # where a network is slow, what moves the blocks themselves cannot be fast
+        assert slow[MEDIAN].fastest(count) > slow[MEAN].fastest(count)
+        assert slow[MEDIAN].fastest(count) > slow[MEDIAN].fastest(1)

@@ -152,5 +152,16 @@ def test_more_threads_that_take_longer_have_their_best_at_one():
     assert law.limit == 1.0
 
 
+@pytest.mark.parametrize("times", [(5, 1, 1.5, 3), (20, 1, 2, 3), (1, 3, 9, 30)])
+def test_where_nothing_seems_parallel_there_still_are_intervals(times):
+    """A machine that others use at the same time gives such points, and replicates without a parallel part."""
+    law = fit.usl({n: [time, 1.2 * time, 0.9 * time] for n, time in zip((1, 2, 4, 8), times, strict=True)})
+    assert (law.replicates[:, 0] == 0).any()
+    for interval in (law.serial_share_interval, law.crosstalk_share_interval, law.limit_interval):
+        assert not np.isnan(interval).any()
+    assert law.limit_interval[0] >= 1
+    assert "nan" not in law.verdict
+
+
 def test_no_serial_share_is_no_limit():
     assert math.isinf(fit.amdahl(measured(THREADS, within=0.0)).limit)
