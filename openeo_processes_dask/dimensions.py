@@ -42,7 +42,8 @@ _TYPES = {"spatial": ("x", "y", "z"), "temporal": ("temporal",), "bands": ("band
 
 def role(cube: xr.DataArray | xr.Dataset, dimension: str) -> str:
     """The role of a dimension: what its coordinate says, else what name and type suggest."""
-    attributes = cube.coords[dimension].attrs if dimension in cube.coords else {}
+    coordinate = cube.coords.variables.get(dimension)
+    attributes = {} if coordinate is None else coordinate.attrs
     if attributes.get(ROLE) in ROLES:
         return str(attributes[ROLE])
     if attributes.get("axis") in _CF_AXES:
@@ -51,7 +52,7 @@ def role(cube: xr.DataArray | xr.Dataset, dimension: str) -> str:
     for guess, names in _GUESSES.items():
         if name in names:
             return guess
-    if dimension in cube.coords and np.issubdtype(cube.coords[dimension].dtype, np.datetime64):
+    if coordinate is not None and np.issubdtype(coordinate.dtype, np.datetime64):
         return "temporal"
     return "other"
 
@@ -219,7 +220,7 @@ def crs(cube: xr.DataArray | xr.Dataset) -> pyproj.CRS | None:
             return parse_crs(known)
     name = cube.encoding.get("grid_mapping", cube.attrs.get("grid_mapping", "spatial_ref"))
     for mapping in (name, "spatial_ref", "crs"):
-        attributes = cube.coords[mapping].attrs if mapping in cube.coords else {}
+        attributes = cube.coords.variables[mapping].attrs if mapping in cube.coords else {}
         if (wkt := attributes.get("crs_wkt") or attributes.get("spatial_ref")) is not None:
             return parse_crs(wkt)
     if (given := cube.attrs.get("crs")) is not None:

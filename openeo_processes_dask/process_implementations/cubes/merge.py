@@ -91,7 +91,8 @@ def _aligned(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
                 order = np.argsort(theirs)[np.argsort(np.argsort(mine))]
                 second = second.isel({dimension: order})
             elif _equal(mine, theirs):
-                second = second.assign_coords({dimension: first.coords[dimension]})
+                if not np.array_equal(mine, theirs):
+                    second = second.assign_coords({dimension: first.coords[dimension]})
             elif mine.dtype.kind == "f" and theirs.dtype.kind == "f":
                 snapped = second.coords[dimension].copy(data=_snapped(mine, theirs))
                 second = second.assign_coords({dimension: snapped})
@@ -121,7 +122,8 @@ def _same_step(mine: np.ndarray, theirs: np.ndarray) -> bool:
 
 
 def _labels(cube: xr.DataArray, dimension: Any) -> np.ndarray:
-    return cube.coords[dimension].values if dimension in cube.coords else np.arange(cube.sizes[dimension])
+    known = cube.coords.variables
+    return known[dimension].values if dimension in known else np.arange(cube.sizes[dimension])
 
 
 def _equal(mine: np.ndarray, theirs: np.ndarray) -> bool:
