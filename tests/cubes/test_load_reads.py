@@ -213,6 +213,24 @@ def test_parts_of_one_file_are_not_taken_for_each_other(source: Path, values: np
     np.testing.assert_array_equal(third, values[1:2, :, :10, 50:60])
 
 
+def test_of_images_of_one_instant_only_what_others_leave_is_read(tmp_path: Path) -> None:
+    below, above = pictures.pixels((2, 1, 2 * TILE, TILE), gaps=0)
+    above[0, TILE // 2 :] = 0  # so that of the other one both tiles are needed, and of a third one none
+    tiles = {"tiled": True, "blockxsize": TILE, "blockysize": TILE}
+    items = []
+    for name, values in (("0", above), ("1", below), ("2", above)):
+        path = pictures.write(tmp_path / f"{name}.tif", values, **tiles)
+        items.append(pictures.item(name, "2023-04-03T10:00:00Z", {"a": path}))
+    cube = load_collection(pictures.collection(tmp_path / "items.json", items), None, None)
+    with reading.counted() as read:
+        np.testing.assert_array_equal(cube[0], np.where(above == 0, below, above))
+    assert_blocks(read.bytes / BYTES, 4)
+    corner = load_collection(str(tmp_path / "items.json"), box((0, TILE // 2), (0, TILE)), None)
+    with reading.counted() as read:
+        np.testing.assert_array_equal(corner[0], above[:, : TILE // 2])
+    assert_blocks(read.bytes / BYTES, 1)
+
+
 def test_blocks_of_several_dates_are_read_once_whenever_the_interval_begins(tmp_path: Path) -> None:
     values = pictures.pixels((30, 64, 64))
     days = pd.date_range("2023-01-01", periods=30)

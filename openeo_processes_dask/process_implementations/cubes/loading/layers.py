@@ -39,6 +39,7 @@ DRIVERS = ("GTiff", "JP2OpenJPEG", "PNG", "JPEG")
 HTTP = {"GDAL_HTTP_TIMEOUT": 60, "GDAL_HTTP_CONNECTTIMEOUT": 10, "GDAL_HTTP_MAX_RETRY": 3, "GDAL_HTTP_RETRY_DELAY": 1}
 TAKEN = "ACQUISITIONDATETIME"  # the item of GDAL's metadata
 READERS = 8  # headers that are read at once
+NEAR = 4 * READERS  # headers on this machine that are read one after the other
 
 
 class Packing(NamedTuple):
@@ -174,7 +175,8 @@ def headers(paths: Iterable[tuple[str, str]]) -> list[Header]:
     with warnings.catch_warnings():
         # such a file gets the grid of its pixels, without a CRS
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        if len(paths) < 2:
+        # each thread opens PROJ's database first, which takes as long as some headers of files that are near
+        if len(paths) < 2 or (len(paths) < NEAR and not any(is_remote(path) for path, _ in paths)):
             return [header(*one) for one in paths]
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(lambda one: header(*one), paths))
