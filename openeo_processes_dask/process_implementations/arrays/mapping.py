@@ -155,7 +155,7 @@ def _positions(labels: Sequence[Any] | None) -> tuple[float, ...] | None:
     """How far along the axis elements lie by their labels; None if labels do not tell."""
     if labels is None or len(labels) < 2:
         return None
-    found = _instants(labels) if all(isinstance(label, str) for label in labels) else np.asarray(labels)
+    found = _instants(tuple(labels)) if all(isinstance(label, str) for label in labels) else np.asarray(labels)
     if found.dtype.kind == "O" and all(values.is_number(label) for label in labels):
         found = found.astype(np.float64)
     if found.dtype.kind == "M":
@@ -168,12 +168,15 @@ def _positions(labels: Sequence[Any] | None) -> tuple[float, ...] | None:
     return tuple(np.concatenate([[0.0], np.cumsum(steps, dtype=np.float64)]).tolist())
 
 
-def _instants(labels: Sequence[str]) -> np.ndarray:
-    """Texts that are dates as such; else as they are."""
+@functools.lru_cache(maxsize=64)
+def _instants(labels: tuple[str, ...]) -> np.ndarray:
+    """Texts that are dates as such; else as they are. Each block of a cube asks again, and each strip of one."""
     try:
-        return np.array([instant(label) for label in labels], "datetime64[us]")
+        found = np.array([instant(label) for label in labels], "datetime64[us]")
     except ProcessParameterInvalid:
-        return np.asarray(labels, object)
+        found = np.asarray(labels, object)
+    found.flags.writeable = False
+    return found
 
 
 def _interpolated(elements: Sequence[Any], positions: Sequence[float] | None) -> list[Any]:
