@@ -1,4 +1,4 @@
-"""A plugin of asv: results carry a label of the target, and `asv run` measures the checkout it is started in."""
+"""A plugin of asv: results carry a label of the target; `asv run` measures the code as it lies here, or commits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from . import metrics, scratch, target
@@ -59,7 +60,41 @@ def setup() -> None:
         def run(self, args: list[str], **options: Any) -> Any:
             return util.check_output([self._executable, *args], **options)
 
-    KEPT.append(Here)
+    class Commit(Here):
+        """The same Python and libraries, with the package as a commit has it: for `asv continuous -E commit OLD NEW`.
+
+        Nothing is built and no package index is asked, as by `python -m benchmarks compare OLD NEW`.
+        """
+
+        tool_name = "commit"
+        _commit: str | None = None
+
+        @property
+        def installed_commit_hash(self) -> str | None:  # type: ignore[override]
+            return self._commit
+
+        def can_install_project(self) -> bool:
+            return True
+
+        def install_project(self, conf: Any, repo: Any, commit_hash: str | None = None) -> None:
+            self.checkout_project(repo, commit_hash)
+            self._package.mkdir(exist_ok=True)  # the package alone: suites are those that lie here
+            link = self._package / target.PACKAGE
+            link.unlink(missing_ok=True)
+            link.symlink_to(Path(self._build_root) / target.PACKAGE)
+            self._commit = commit_hash
+
+        @property
+        def _package(self) -> Path:
+            return Path(self._path) / "package"
+
+        def run(self, args: list[str], **options: Any) -> Any:
+            variables = dict(options.pop("env", os.environ))
+            before = (str(self._package), variables.get("PYTHONPATH", ""))
+            variables["PYTHONPATH"] = os.pathsep.join(filter(None, before))
+            return super().run(args, env=variables, **options)
+
+    KEPT.extend([Here, Commit])
 
 
 def _share_what_is_measured() -> None:

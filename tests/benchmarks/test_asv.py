@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -59,10 +60,14 @@ class Asv:
         return found
 
 
-@pytest.fixture
-def asv(tmp_path: Path) -> Asv:
+@pytest.fixture(scope="module")
+def _checkout() -> None:
     if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, timeout=60).returncode:
         pytest.skip("asv keeps results by commit, and this is no checkout with one")
+
+
+@pytest.fixture
+def asv(_checkout: None, tmp_path: Path) -> Asv:
     return Asv(tmp_path)
 
 
@@ -100,7 +105,7 @@ class Clone:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.git("clone", "--quiet", str(ROOT), str(folder), cwd=ROOT)
+        self.git("clone", "--quiet", "--shared", str(ROOT), str(folder), cwd=ROOT)
         for part in ("benchmarks", target.PACKAGE):
             shutil.rmtree(folder / part)
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -119,32 +124,70 @@ class Clone:
         return self.git("rev-parse", "HEAD")
 
 
-def test_asv_compares_a_commit_with_a_regression_with_the_one_before(asv, tmp_path):
-    clone = Clone(tmp_path / "clone")
-    (tmp_path / "asv").mkdir()
-    of_clone = Asv(tmp_path / "asv", clone.folder)
-    chosen = ("run", "--bench", f"{SUITE}.(track_tasks|track_largest_chunk|track_output_bytes)")
+class Planted(NamedTuple):
+    """asv on a repository of commits: the code as it is, with a plane brought into one chunk, and as it was before."""
+
+    asv: Asv
+    sound: str
+    worse: str
+    sound_again: str
+
+
+@pytest.fixture(scope="module")
+def planted(_checkout: None, tmp_path_factory: pytest.TempPathFactory) -> Planted:
+    clone = Clone(tmp_path_factory.mktemp("clone"))
     sound = clone.commit("As it is")
-    assert of_clone(*chosen).returncode == 0
     path = clone.folder / target.PACKAGE / "process_implementations" / "cubes" / "indices.py"
     here = "    cube = dimensions.as_cube(data)\n"
     assert path.read_text().count(here) == 1
     path.write_text(path.read_text().replace(here, f'{here}    cube = cube.chunk({{"x": -1, "y": -1}})\n'))
-    planted = clone.commit("Collapse the plane into one chunk")
-    assert of_clone(*chosen).returncode == 0
+    worse = clone.commit("Collapse the plane into one chunk")
+    clone.git("revert", "--no-edit", worse)
+    return Planted(Asv(tmp_path_factory.mktemp("asv"), clone.folder), sound, worse, clone.git("rev-parse", "HEAD"))
 
-    worse = of_clone("compare", "--split", sound, planted)
-    assert worse.returncode == 0, worse.stdout + worse.stderr
-    better = of_clone("compare", "--split", planted, sound)
+
+def _mark(said: str) -> tuple[str, str]:
+    """What a table of asv's says of the largest chunk: its mark, and the title of the table."""
+    (line,) = [line for line in said.splitlines() if "track_largest_chunk" in line and "|" in line]
+    return line.split("|")[1].strip(), said[: said.index(line)].rpartition("Benchmarks that ")[2]
+
+
+def test_asv_compares_a_commit_with_a_regression_with_the_one_before(planted):
+    measured = f"{SUITE}.(track_tasks|track_largest_chunk)"
+    run = planted.asv("run", "-E", "commit", "--bench", measured, f"{planted.worse}~2..{planted.worse}")
+    assert run.returncode == 0, run.stdout + run.stderr
     # Larger is worse, whichever way round the commits are.
-    for answer, mark, section in ((worse, "+", "have got worse"), (better, "-", "have improved")):
-        (line,) = [line for line in answer.stdout.splitlines() if "track_largest_chunk" in line]
-        assert line.split("|")[1].strip() == mark, answer.stdout
-        above = answer.stdout[: answer.stdout.index(line)]
-        assert section in above.rpartition("Benchmarks that ")[2], answer.stdout
-    benchmarks = json.loads((of_clone.folder / ".asv" / "results" / "benchmarks.json").read_text())
+    for commits, mark, section in (
+        ((planted.sound, planted.worse), "+", "have got worse"),
+        ((planted.worse, planted.sound), "-", "have improved"),
+    ):
+        answer = planted.asv("compare", "--split", *commits)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        found, above = _mark(answer.stdout)
+        assert found == mark, answer.stdout
+        assert section in above, answer.stdout
+    benchmarks = json.loads((planted.asv.folder / ".asv" / "results" / "benchmarks.json").read_text())
     assert benchmarks[f"{SUITE}.track_largest_chunk"]["unit"] == "bytes"
     assert benchmarks[f"{SUITE}.track_tasks"]["unit"] == "tasks"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "mark", "says"),
+    [
+        ("sound", "worse", 1, "+", "PERFORMANCE DECREASED"),
+        ("worse", "sound_again", 0, "-", "PERFORMANCE INCREASED"),
+        ("sound", "sound_again", 0, None, "BENCHMARKS NOT SIGNIFICANTLY CHANGED"),
+    ],
+)
+def test_asv_continuous_fails_where_a_commit_is_worse_and_only_there(planted, old, new, status, mark, says):
+    commits = [getattr(planted, name) for name in (old, new)]
+    answer = planted.asv("continuous", "-E", "commit", "--bench", f"{SUITE}.track_largest_chunk", *commits)
+    assert answer.returncode == status, answer.stdout + answer.stderr
+    assert says in answer.stdout, answer.stdout
+    if mark is None:
+        assert "| Change" not in answer.stdout
+    else:
+        assert _mark(answer.stdout)[0] == mark, answer.stdout
 
 
 def test_results_of_another_target_lie_beside_those_of_the_first(asv, external_cluster):
