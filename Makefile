@@ -8,9 +8,10 @@ GROUPS = --group test --group bench --group dev
 INSTALLED = $(VENV)/.installed
 COMPOSE = docker compose --file .devcontainer/docker-compose.yml
 WORKERS ?= 1
+SUITE_INSIDE = tests/cluster/test_commands.py::test_the_suite_passes_in_the_shell
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test fuzz suite check lint types asv-check budgets cluster-up cluster-test cluster-bench cluster-down lock clean
+.PHONY: help install bench test fuzz suite check lint types asv-check budgets cluster-up cluster-test cluster-suite cluster-bench cluster-down lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -52,7 +53,10 @@ cluster-up:  ## start the mini-backend in containers, with WORKERS=4 for four wo
 	$(COMPOSE) up --detach --build --scale worker=$(WORKERS)
 
 cluster-test: $(INSTALLED)  ## build, start, use, break and remove a mini-backend of its own
-	$(RUN) pytest -p no:xdist --cluster tests/cluster $(ARGS)
+	$(RUN) pytest -p no:xdist --cluster tests/cluster --deselect $(SUITE_INSIDE) $(ARGS)
+
+cluster-suite: $(INSTALLED)  ## run the whole test suite in the mini-backend, which takes as long as here and longer
+	$(RUN) pytest -p no:xdist --cluster tests/cluster/test_commands.py -k "healthy or suite_passes or belongs or down" $(ARGS)
 
 cluster-bench: cluster-up  ## run the main job on the mini-backend
 	docker exec $${DEVCONTAINER_NAME:-openeo-devcontainer} poetry run python -m benchmarks run $(ARGS)

