@@ -87,16 +87,22 @@ def write_once(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def progress(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
-    """Pass items on; when they take longer than a moment, draw a bar on the error stream."""
+    """Pass items on; when they take longer than a moment, draw a bar on the error stream.
+
+    Where that is no terminal but a file, a pipe or a notebook, which keep all that was ever drawn, it is one line.
+    """
     started = time.monotonic()
-    drawn = False
+    drawn, terminal = False, sys.stderr.isatty()
     for done, item in enumerate(items):
         if time.monotonic() - started > PATIENCE:
             bar = "#" * (30 * done // total)
-            print(f"\r{label} [{bar:<30}] {done}/{total}", end="", file=sys.stderr, flush=True)
+            if terminal:
+                print(f"\r{label} [{bar:<30}] {done}/{total}", end="", file=sys.stderr, flush=True)
+            elif not drawn:
+                print(f"{label} …", file=sys.stderr, flush=True)
             drawn = True
         yield item
-    if drawn:
+    if drawn and terminal:
         print(f"\r{label} [{'#' * 30}] {total}/{total}", file=sys.stderr, flush=True)
 
 

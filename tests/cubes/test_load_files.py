@@ -165,6 +165,17 @@ def test_lonlat_floats_in_any_order_of_dimensions(tmp_path: Path, kind: str, sch
     np.testing.assert_array_equal(cube[:, 0], values[1:4, 1:3, 1:].transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize("kind", ["h5netcdf", "zarr2", "zarr3"])
+def test_what_the_reader_does_not_find_is_an_error_and_no_gap(tmp_path: Path, kind: str) -> None:
+    """A worker need not see what the client sees; to zarr, chunks that are not there are chunks of no-data."""
+    data = xr.Dataset({"a": (("y", "x"), np.ones((4, 4)))}, {"y": np.arange(4.0), "x": np.arange(4.0)})
+    path = written(tmp_path / ("a.zarr" if "zarr" in kind else "a.nc"), data, kind)
+    cube = load(path)
+    path.rename(tmp_path / "elsewhere")
+    with pytest.raises(exceptions.FileNotFound, match="there is no such"):
+        cube.compute()
+
+
 def test_packed_values_are_unpacked_and_gaps_are_nan(tmp_path: Path) -> None:
     values = np.array([[0.5, np.nan, 1.25]])
     data = xr.Dataset({"a": (("y", "x"), values)}, {"y": [1.0], "x": [1.0, 2.0, 3.0]})

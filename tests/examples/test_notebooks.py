@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,5 +57,5 @@ def test_a_notebook_runs_on_the_embedded_cluster(notebook: Path, tmp_path: Path)
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     said = {stream: "".join(o.text for o in outputs if o.get("name") == stream) for stream in ("stdout", "stderr")}
     assert "target: embedded" in said["stdout"]
-    assert not re.sub(r"\s*writing the scene of 512 pixels \[[# ]+\] +\d+/60", "", said["stderr"]).strip()  # a warning
+    assert said["stderr"] in ("", "writing the scene of 512 pixels …\n")  # and no warning
     assert sum("image/png" in output.get("data", {}) for output in outputs) == PLOTS[notebook.stem]

@@ -10,7 +10,7 @@ from typing import Any
 
 import distributed
 
-from benchmarks import target
+from benchmarks import metrics, target
 
 
 def finished(client: distributed.Client) -> int:
@@ -34,7 +34,7 @@ def hosts(client: distributed.Client) -> dict[str, Any]:
 
 def workers(client: distributed.Client) -> list[dict[str, Any]]:
     """The workers' addresses, threads and limits of memory."""
-    found = client.scheduler_info(n_workers=-1)["workers"]
+    found = metrics.workers(client)
     return [{"address": a, "threads": w["nthreads"], "memory": w["memory_limit"]} for a, w in found.items()]
 
 

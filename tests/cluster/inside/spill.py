@@ -17,6 +17,7 @@ import numpy as np
 import rioxarray  # noqa: F401  (brings .rio)
 import xarray as xr
 
+from benchmarks import metrics
 from openeo_processes_dask.exceptions import OpenEOException
 from openeo_processes_dask.process_implementations import save_result
 
@@ -34,7 +35,7 @@ def main() -> None:
         return np.full(SHAPE, number % 251, dtype="uint8")
 
     with distributed.Client(os.environ["DASK_SCHEDULER"], timeout=20) as client:
-        address, worker = sorted(client.scheduler_info(n_workers=-1)["workers"].items())[0]
+        address, worker = sorted(metrics.workers(client).items())[0]
         count = int(SHARE * worker["memory_limit"] / np.prod(SHAPE))
         held = client.map(block, range(count), workers=[address], pure=False)
         try:

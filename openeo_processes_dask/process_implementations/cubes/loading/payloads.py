@@ -18,7 +18,7 @@ from dask.utils import format_bytes
 from zarr.abc.store import RangeByteRequest
 from zarr.storage import LocalStore
 
-from openeo_processes_dask.exceptions import FileContentInvalid
+from openeo_processes_dask.exceptions import FileContentInvalid, FileNotFound
 
 from . import address
 
@@ -54,6 +54,8 @@ class Guarded(LocalStore):
         ------
         FileContentInvalid
             If it would become more than is read at once.
+        FileNotFound
+            If there is no store: to zarr, a chunk that is not there is one without values.
         """
         self._check_size(key, byte_range)
         return self._checked(key, await super().get(key, prototype, byte_range), byte_range)
@@ -72,6 +74,8 @@ class Guarded(LocalStore):
             raise _too_large(str(path), size)
 
     def _checked(self, key: str, found: Any, byte_range: Any) -> Any:
+        if found is None and not self.root.is_dir():
+            raise FileNotFound(f"{self.root}: there is no such folder; workers must see it where the client does")
         if found is None or key.endswith(DOCUMENTS):
             return found
         codecs, index = _codecs(self.root, key)
