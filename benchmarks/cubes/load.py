@@ -7,6 +7,7 @@ from typing import Any
 import dask
 import numpy as np
 import rasterio
+import rasterio.merge
 import xarray as xr
 
 from openeo_processes_dask.process_implementations.cubes.load import (
@@ -17,6 +18,7 @@ from openeo_processes_dask.process_implementations.cubes.load import (
 )
 
 from .. import examples
+from ..scenes import overlapping
 from ..suite import Suite
 
 BANDS = ["B04", "B08"]
@@ -64,6 +66,22 @@ class LoadStacOfASmallBox(LoadStac):
         built = self.build()
         whole = load_stac(str(self.scene.catalog), None, None, BANDS)
         return whole.sel(y=built.y, x=built.x).compute(scheduler="threads")
+
+
+class LoadStacMosaic(_Loading):
+    """Four images of one instant that overlap: of those below only what is left is read."""
+
+    measures = (load_stac,)
+
+    def inputs(self) -> None:
+        super().inputs()
+        self.parts = overlapping(self.scene)
+
+    def build(self) -> xr.DataArray:
+        return load_stac(str(self.parts.catalog))
+
+    def expected(self) -> Any:
+        return np.asarray(rasterio.merge.merge(self.parts.files, nodata=0)[0])[None]
 
 
 class LoadUploadedFiles(_Loading):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import shapely
 
+from benchmarks import reading
 from openeo_processes_dask import exceptions, vectors
 from openeo_processes_dask.process_implementations.cubes import load_uploaded_files
-from tests import reading
 
 
 def rows(count: int = 5, crs: Any = 4326) -> geopandas.GeoDataFrame:

@@ -21,8 +21,8 @@ import zarr
 from affine import Affine
 from rasterio.features import geometry_mask
 
+from benchmarks import reading
 from openeo_processes_dask.process_implementations.cubes import load_collection
-from tests import reading
 from tests.cubes import pictures
 from tests.laziness import nothing_computed
 

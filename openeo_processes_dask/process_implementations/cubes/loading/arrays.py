@@ -38,6 +38,7 @@ class Opened:
     along: bool  # whether one variable holds all bands
     time: np.datetime64 | None = None  # the only one of a file without a temporal dimension
     first: int = 0  # the position in the file of the first date that is left
+    brought: bool = False  # whether a user has brought it
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Stack:
         places: Sequence[Place],
     ) -> None:
         self.path = path
-        self.places = places  # empty where the file is no HDF5
+        self.places = places  # of which blocks are looked at first
         self.asked = asked  # None for all
         self.parts = parts
         self.stored = [_nodata(part) for part in parts]
@@ -147,8 +148,11 @@ def is_store(path: Path) -> bool:
     return path.suffix.casefold() in NETCDF
 
 
-def cube(paths: Sequence[Path], request: Request) -> xr.DataArray:
+def cube(paths: Sequence[Path], request: Request, brought: bool = False) -> xr.DataArray:
     """The cube of one file, or of several that follow each other in time.
+
+    Where users have brought the files, compressed blocks of HDF5 that may become too much are looked at before they
+    are read, which takes as long as to read them. Those of zarr mostly say it in front, and always are.
 
     Raises
     ------
@@ -162,7 +166,7 @@ def cube(paths: Sequence[Path], request: Request) -> xr.DataArray:
         if len(paths) > 1:
             raise FileContentInvalid(f"{paths[0]} holds geometries, so it makes no cube with the files beside it")
         return features.cube(paths[0], first, request)
-    every = [_open(path, _decoded(path) if i else first) for i, path in enumerate(paths)]
+    every = [replace(_open(path, _decoded(path) if i else first), brought=brought) for i, path in enumerate(paths)]
     chosen = request.choose(list(dict.fromkeys(band for one in every for band in one.bands)))
     dated = [part for part in (_in_time(one, request) for one in every) if part is not None]
     if not dated:
@@ -288,7 +292,8 @@ def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray
     starts = one.first, _start("y", one.data, data), _start("x", one.data, data)
     shapes = cutting.Polygons.of(polygons)
     asked = None if shapes is None else Asked(shapes, grids.of(data[one.variables[0]]), blocks[1:], starts[1:])
-    places = [] if one.path.is_dir() or not _is_hdf5(one.path) else [_place(one, band, starts) for band in chosen]
+    doubtful = one.brought and not one.path.is_dir() and _is_hdf5(one.path)
+    places = [_place(one, band, starts) for band in chosen] if doubtful else []
     stack = Stack(one.path, parts, dtype, nodata, asked, places)
     sizes = chunking.chunks(stack.shape, dtype.itemsize, blocks, starts)
     # sizes alone do not tell one part of a file from another

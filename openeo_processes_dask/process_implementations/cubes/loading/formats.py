@@ -66,7 +66,7 @@ def read(paths: Sequence[Path], root: Path, format: str) -> xr.DataArray:
             made, chosen, block = files.layers(paths, root, Request())
             return rasters.cube(made, chosen, block, Request(), str(paths[0]))
         if format == "netCDF":
-            return arrays.cube(paths, Request())
+            return arrays.cube(paths, Request(), brought=True)
         return _joined([_table(path, format) for path in paths])
     except FileContentInvalid as error:
         raise FormatUnsuitable(f"no cube can be made: {error}") from error
