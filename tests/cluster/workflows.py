@@ -51,9 +51,13 @@ class Running:
         """Wait for the end, and give the result or the error."""
         self.process.wait(timeout)
         deadline = time.monotonic() + 5
-        while not (self.said and {"result", "error"} & self.said[-1].keys()) and time.monotonic() < deadline:
+        while True:  # it need not be the last that was said: another thread tells of tasks
+            for fact in list(self.said):
+                if {"result", "error"} & fact.keys():
+                    return fact
+            if time.monotonic() > deadline:
+                return self.said[-1] if self.said else {}
             time.sleep(0.05)
-        return self.said[-1] if self.said else {}
 
     def pid(self) -> int:
         """The process in the devcontainer."""

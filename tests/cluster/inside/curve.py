@@ -65,7 +65,10 @@ def main() -> None:
             for work in works:
                 samples = burn(client, workers[:count]) if work == BURN else run(client, held, work, asked.times)
                 found[work].append(point(work, count, round_, samples, asked.times))
-    records = [record(client, f"{asked.label}, {work}", of, asked.rounds, asked.times) for work, of in found.items()]
+    records = [
+        record(client, f"{asked.label}, {work}", of, asked.rounds, 1 if work == BURN else asked.times)
+        for work, of in found.items()
+    ]
     sys.stdout.write(json.dumps(records) + "\n")
     target.close()
 
