@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -187,7 +188,8 @@ def sweep() -> None:
         listed = _docker(kind, "ls", *every, "--format", f"{name} {label}")
         for line in listed.splitlines():
             thing, _, project = line.partition(" ")
-            if project.startswith(f"{PREFIX}-") and not _is_alive(int(project.split("-")[2])):
+            owned = re.match(rf"{PREFIX}-(\d+)-", project)  # another name is somebody else's
+            if owned and not _is_alive(int(owned[1])):
                 _docker(kind, "rm", *(["--force", "--volumes"] if kind == "container" else []), thing)
 
 
