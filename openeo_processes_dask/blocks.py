@@ -23,7 +23,6 @@ from openeo_processes_dask.passages import Passage, passage
 from openeo_processes_dask.vocabulary import Scaling
 
 LARGEST_IN_TASK = 2**16  # bytes of a child process that may lie in each task
-PARTIAL = 16  # bytes of a total and a count
 MOST_TRIED = 2**16  # values of a row on which a reducer is tried: all the pixels of a cube can be too many
 
 
@@ -79,7 +78,8 @@ def reduce(expression: Expression, cube: xr.DataArray, dimension: str) -> xr.Dat
     kept = {name: c for name, c in cube.coords.items() if dimension not in c.dims}
     dims = [d for d in cube.dims if d != dimension]
     data = cube.data
-    tree = expression.scaling is Scaling.TREE and isinstance(data, da.Array) and _worth_a_tree(data, axis)
+    tree = expression.scaling is Scaling.TREE and isinstance(data, da.Array)
+    tree = tree and _worth_a_tree(expression, data, axis, way, engine)
     values = _on_dask(expression, data, way, {**engine, "keepdims": False}) if tree else None
     if values is None or values.ndim != len(dims):
         run = places.placed(functools.partial(_on_rows, expression, way, engine), expression, cube, axis)
@@ -147,10 +147,19 @@ def grouped(
     return like(result.assign_coords({dimension: list(names)}), values, way)
 
 
-def _worth_a_tree(data: da.Array, axis: int) -> bool:
-    """Whether partial results are less than the blocks of a row, or these are too many for one task."""
-    blocks, bytes_a_row = data.numblocks[axis], max(data.chunks[axis]) * data.dtype.itemsize
-    return blocks > lazy.MOST_BLOCKS_TOGETHER or (blocks > 1 and bytes_a_row > 2 * PARTIAL)
+def _worth_a_tree(expression: Expression, data: da.Array, axis: int, way: Passage, engine: Mapping[str, Any]) -> bool:
+    """Whether partial results are much less than the blocks of a row, or these are too many for one task.
+
+    Blocks of several workers would meet as they are, so that partial results move fewer bytes. Where these are no
+    less than half as large, as the totals and counts of a mean of a few dates, to make them costs more than it saves.
+    """
+    blocks, lengths = data.numblocks[axis], max(data.chunks[axis])
+    if blocks == 1 or blocks > lazy.MOST_BLOCKS_TOGETHER:
+        return blocks > 1
+    sample = np.ones(tuple(min(n, 2) if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype)
+    begun = reducing.begun(lambda: _on_arrays(expression, way, engine, 1, sample))
+    partial = sum(part.nbytes for _, parts in begun for part in parts)
+    return bool(begun) and 2 * partial < lengths * data.dtype.itemsize
 
 
 def _engine(expression: Expression, cube: xr.DataArray, dimension: str) -> dict[str, Any]:

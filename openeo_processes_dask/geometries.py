@@ -119,7 +119,7 @@ def burned(found: Placed, cube: xr.DataArray, corner: tuple[int, int] = (0, 0)) 
     """Whether pixels are covered, as an array with the axes of a cube, of length one but for x and y.
 
     The cube may be a part of the grid, from a corner on. For one of dask each spatial block is one task, which gets
-    the edges that decide on its pixels and finds these itself.
+    the edges that decide on its pixels and finds these itself; under polygons of a few pixels it gets their rows.
     """
     y, x = (cube.get_axis_num(name) for name in dimensions.require_spatial(cube))
     lazily = isinstance(cube.data, da.Array)
@@ -130,7 +130,10 @@ def burned(found: Placed, cube: xr.DataArray, corner: tuple[int, int] = (0, 0)) 
         for (row, height), (column, width) in itertools.product(enumerate(heights), enumerate(widths))
     }
     for block in blocks(found, heights, widths, corner):
-        tasks[block.place] = (_filled, block.shapes, block.window, (y, x), cube.ndim)
+        what: Any = block.shapes
+        if what.crossings(block.window) < 2 * len(what.edges):  # then these are more bytes than pixels in rows
+            what = what.runs(block.window)[:3]
+        tasks[block.place] = (_filled, what, block.window, (y, x), cube.ndim)
     if not lazily:
         return _filled(*tasks[0, 0][1:])
     chunks = [(1,)] * cube.ndim
@@ -145,8 +148,11 @@ def burned(found: Placed, cube: xr.DataArray, corner: tuple[int, int] = (0, 0)) 
     return da.Array(graph, name, tuple(chunks), bool, meta=np.empty((0,) * cube.ndim, bool))
 
 
-def _filled(shapes: outlines.Shapes, window: outlines.Window, axes: tuple[int, int], ndim: int) -> np.ndarray:
-    return outlines.on_axes(shapes.covered(window), axes, ndim)
+def _filled(what: Any, window: outlines.Window, axes: tuple[int, int], ndim: int) -> np.ndarray:
+    """What is covered by shapes, or by runs of pixels."""
+    shaped = isinstance(what, outlines.Shapes)
+    plane = what.covered(window) if shaped else outlines.burn(*what, (window.height, window.width))
+    return outlines.on_axes(plane, axes, ndim)
 
 
 def extent(found: Placed) -> tuple[int, int, int, int] | None:

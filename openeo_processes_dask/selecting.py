@@ -8,6 +8,7 @@ them would be to hold the cube; only where few blocks make a plane they are kept
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ from openeo_processes_dask.kernels.zones import Part, Partials, gathered, merged
 from openeo_processes_dask.kernels.zones import planes as planes_of
 from openeo_processes_dask.passages import Passage, passage
 from openeo_processes_dask.reducing import SPLIT_EVERY, Segments
+from openeo_processes_dask.vocabulary import Scaling
+
+logger = logging.getLogger(__name__)
 
 # Reducers for whose partial results the order of pixels does not matter.
 COMBINED = frozenset({"all", "any", "count", "max", "mean", "min", "product", "sd", "sum", "variance"})
@@ -35,8 +39,8 @@ ORDERED = frozenset({"median", "quantiles"})
 ROW = {"axis": 1, "keepdims": True}
 FEW = 4  # blocks of a plane are kept from one pass to the next
 _SIDE = 3  # so many by so many results meet in one task of a tree
-_BYTES_A_DIGIT = 16  # a key and a count
-MOST_COUNTED = _BYTES_A_DIGIT << selection.WIDEST  # bytes that are counted of a group at most
+BYTES_A_DIGIT = 16  # a key and a count
+MOST_COUNTED = BYTES_A_DIGIT << selection.WIDEST  # bytes that are counted of a group at most
 MOST_BLOCKS = 4  # what is counted is at most as large as so many blocks
 
 
@@ -105,7 +109,7 @@ def plan(expression: Expression, way: Passage, dtype: np.dtype, zones: int, room
     steps = []
     for found in segments(stages, way.enter(np.ones((1, 2), dtype)), np.array([0, 2])):
         assert found.reduction is not None
-        how = selection.digits(found.dtype, room // _BYTES_A_DIGIT) if found.reduction.ranks else None
+        how = selection.digits(found.dtype, room // BYTES_A_DIGIT) if found.reduction.ranks else None
         made = found.reduction.dtype(found.dtype)
         steps.append(Step(found.reduction, made, how, found.skip_missing, dict(found.options)))
     return Plan(expression, way, zones, stages, tuple(steps), counting)
@@ -117,6 +121,15 @@ def segments(stages: Stages, values: np.ndarray, starts: np.ndarray) -> list[Seg
         every = stages.before({"data": values})
         given = [{**arguments, "data": Segments(arguments["data"], starts)} for arguments in every]
         return [node.run(arguments, ROW) for node, arguments in zip(stages.reductions, given, strict=True)]
+
+
+def warn_of_gathering(expression: Expression, what: str, pixels: float, dtype: np.dtype) -> None:
+    """Say that a child process that cannot be done in parts gets pixels of many blocks in one task, and how many."""
+    names = ", ".join(node.id or "a function" for node in expression.nodes)
+    logger.warning(
+        "%s come together in one task for a reducer of [%s], which needs all values at once (%s): %.0f pixels, %.1f MB",
+        *(what, names, Scaling.SHUFFLE.name, pixels, pixels * dtype.itemsize / 1e6),
+    )
 
 
 # --- whole planes

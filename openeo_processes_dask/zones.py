@@ -120,7 +120,10 @@ def _graph(plan: Plan, data: da.Array, found: geometries.Placed) -> da.Array:
     meeting = list(geometries.blocks(found, *(data.chunks[axis] for axis in plan.axes)))
     groups, large = ([], []) if plan.stages is not None else _groups(found, meeting)
     chosen, jobs = _chosen(plan, data, large, meeting)
-    groups += [] if chosen else large
+    if large and chosen is None:
+        most = max(group.share for group in large) * _room(meeting)
+        selecting.warn_of_gathering(plan.expression, f"those under each of {len(large)} geometries", most, data.dtype)
+        groups += large
     base: dict[Any, Any] = {f"{name}-plan": plan}
     runs: dict[tuple[int, int], Any] = {block.place: (_runs, block.shapes, block.window) for block in meeting}
     if math.prod(map(len, lead)) > 1 or chosen is not None:  # several tasks use them
@@ -165,18 +168,20 @@ def _chosen(
     """How zones that are much larger than blocks are reduced in passes, if they can be, and which of them together."""
     if not large:
         return None, []
-    room = (
-        selecting.MOST_BLOCKS * data.dtype.itemsize * max(block.window.height * block.window.width for block in meeting)
-    )
-    side_by_side = max(1, room // selecting.MOST_COUNTED)
+    pixels = max(block.window.height * block.window.width for block in meeting)
+    room = max(selecting.MOST_BLOCKS * data.dtype.itemsize * pixels, selecting.MOST_COUNTED)
     jobs: list[dict[tuple[int, int], np.ndarray]] = []
-    for start in range(0, len(large), side_by_side):
-        job: dict[tuple[int, int], np.ndarray] = {}
-        for group in large[start : start + side_by_side]:
-            for place, zones in group.members.items():
-                job[place] = np.append(job[place], zones) if place in job else zones
-        jobs.append(job)
-    return selecting.plan(plan.expression, plan.way, data.dtype, plan.zones, room // side_by_side, plan.counting), jobs
+    filled = math.inf
+    for group in large:
+        counted = min(int(group.share * _room(meeting)) * selecting.BYTES_A_DIGIT, selecting.MOST_COUNTED)
+        if filled + counted > room:
+            jobs.append({})
+            filled = 0
+        filled += counted
+        for place, zones in group.members.items():
+            jobs[-1][place] = np.append(jobs[-1].get(place, zones[:0]), zones)
+    room = selecting.MOST_COUNTED
+    return selecting.plan(plan.expression, plan.way, data.dtype, plan.zones, room, plan.counting), jobs
 
 
 def in_order(index: Sequence[int], place: tuple[int, int], axes: tuple[int, int]) -> tuple[int, ...]:
@@ -209,11 +214,16 @@ def _brought_together(
     return level
 
 
+def _room(meeting: Sequence[geometries.Block]) -> int:
+    """How many pixels of a plane are brought together."""
+    return _MOST_BLOCKS * max(block.window.height * block.window.width for block in meeting)
+
+
 def _groups(found: geometries.Placed, meeting: Sequence[geometries.Block]) -> tuple[list[Group], list[Group]]:
     """Zones that lie side by side, in groups of about as many pixels as a few blocks have, and much larger zones."""
     if not meeting:
         return [], []
-    most = _MOST_BLOCKS * max(block.window.height * block.window.width for block in meeting)
+    most = _room(meeting)
     areas = shapely.area(found.parts)
     pixels = np.where(areas > 0, areas, shapely.length(found.parts)) + 1
     sizes = np.bincount(found.owners, np.minimum(pixels, math.prod(found.size)))

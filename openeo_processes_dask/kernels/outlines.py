@@ -88,10 +88,14 @@ class Shapes:
 
     def bands(self, window: Window) -> Iterator[Window]:
         """A window in as few parts, one below the other, as have not too many runs each."""
-        ends = np.clip(np.concatenate([self.edges, self.lines])[:, [1, 3]], window.top, window.top + window.height)
-        step = max(1, int(MOST_RUNS * window.height / max(np.abs(np.diff(ends)).sum() + len(self.points), 1.0)))
+        step = max(1, int(MOST_RUNS * window.height / max(self.crossings(window), 1.0)))
         for start in range(0, window.height, step):
             yield window._replace(height=min(step, window.height - start), top=window.top + start)
+
+    def crossings(self, window: Window) -> float:
+        """How often rows of a window meet edges, lines and points, about."""
+        ends = np.clip(np.concatenate([self.edges, self.lines])[:, [1, 3]], window.top, window.top + window.height)
+        return float(np.abs(np.diff(ends)).sum()) + len(self.points)
 
     def between(self, top: int, bottom: int) -> Shapes:
         """What of them decides on the rows from one to another, which is not among them."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from dask.callbacks import Callback
 
 from openeo_processes_dask import exceptions
 from openeo_processes_dask.process_implementations import cubes
@@ -66,6 +69,39 @@ def test_a_mean_over_a_chunked_dimension_never_rechunks() -> None:
     assert not any("rechunk" in str(key) for key in dict(result.__dask_graph__()))
     own = cases.tasks(result.data) - cases.tasks(cube.data)
     assert own <= cube.data.npartitions * 1.25
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "most"),
+    [("max", 4, 4.1), ("min", 3, 4.1), ("count", 4, 8.1), ("mean", 4, 24), ("mean", 8, 16.1), ("median", 4, 24)],
+)
+def test_what_meets_of_a_row_is_small_in_bytes(name: str, blocks: int, most: float) -> None:
+    """Blocks of six dates have 24 bytes a row: partial results meet in their place if they are less than half."""
+    shape = (6 * blocks, 1, 64, 64)
+    cube = cases.cube(da.from_array(np.ones(shape, "float32"), (6, 1, 32, 32)), bands=["B02"]).persist()
+    result = cubes.reduce_dimension(cube, name, "t")
+    inputs = Inputs()
+    with inputs:
+        result.compute(scheduler="sync")
+    assert inputs.largest / (blocks * 32 * 32) <= most
+
+
+class Inputs(Callback):
+    """The most bytes that the results of other tasks are, of all tasks that end what they make of several of them."""
+
+    def __init__(self) -> None:
+        self.largest = 0
+
+    def _posttask(self, key: Any, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
+        found = [part for d in state["dependencies"][key] for part in _arrays(state["cache"].get(d))]
+        if len(state["dependencies"][key]) > 1:
+            self.largest = max(self.largest, sum(part.nbytes for part in found))
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    if isinstance(value, (tuple, list)):
+        return [part for inner in value for part in _arrays(inner)]
+    return [value] if isinstance(value, np.ndarray) else []
 
 
 def test_an_elementwise_tail_stays_a_tree() -> None:

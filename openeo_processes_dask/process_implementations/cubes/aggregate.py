@@ -72,7 +72,8 @@ def aggregate_spatial(
     combined (sum, mean, min …) make partial results there, which meet in a tree. Any other reducer gets the pixels of
     each geometry together. Of geometries with more pixels than a few chunks, medians and quantiles are found without
     that, and the chunks under them are read once for values of up to 16 bits, twice for 32 and four times for 64;
-    other reducers then take fewer dates and bands of them at a time.
+    other reducers (SHUFFLE) then take fewer dates and bands of them at a time, at least one plane, and a warning is
+    logged that says how large that is.
 
     Raises
     ------

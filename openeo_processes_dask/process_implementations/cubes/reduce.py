@@ -54,7 +54,8 @@ def reduce_spatial(data: RasterCube, reducer: PixelReducer, context: Anything = 
     The values come in no particular order. Statistics that can be combined (sum, mean, min …) make partial results
     per block and a small tree of tasks. Median and quantiles are found exactly without bringing a plane together, by
     reading the cube several times: once for values of 8 and 16 bits, twice for 32, four times for 64. Any other
-    reducer must see all values at once: then a block is brought together that holds at least one whole plane.
+    reducer must see all values at once (SHUFFLE): then a block is brought together that holds at least one whole
+    plane, and a warning is logged that says how large that is.
     """
     cube = dimensions.as_cube(data)
     y, x = dimensions.require_spatial(cube)
@@ -69,6 +70,8 @@ def reduce_spatial(data: RasterCube, reducer: PixelReducer, context: Anything = 
         result = xr.DataArray(values, dims=dims, coords=kept, attrs=cube.attrs)
         result.name, result.encoding = cube.name, cube.encoding
         return blocks.like(result, values, way)
+    if cut and expression.scaling is Scaling.SHUFFLE:
+        selecting.warn_of_gathering(expression, "whole planes", math.prod(upright.shape[-2:]), cube.dtype)
     pixels = f"{y}, {x}"
     flat = xr.DataArray(_rows(upright.data), dims=[*dims, pixels], coords=kept, attrs=cube.attrs)
     flat.name, flat.encoding = cube.name, cube.encoding
