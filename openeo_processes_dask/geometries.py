@@ -150,9 +150,10 @@ def burned(found: Placed, cube: xr.DataArray, corner: tuple[int, int] = (0, 0)) 
 
 def _filled(what: Any, window: outlines.Window, axes: tuple[int, int], ndim: int) -> np.ndarray:
     """What is covered by shapes, or by runs of pixels."""
-    shaped = isinstance(what, outlines.Shapes)
-    plane = what.covered(window) if shaped else outlines.burn(*what, (window.height, window.width))
-    return outlines.on_axes(plane, axes, ndim)
+    if isinstance(what, outlines.Shapes):
+        return outlines.on_axes(what.covered(window), axes, ndim)
+    rows, firsts, lasts = what
+    return outlines.on_axes(outlines.burn(rows, firsts, lasts, (window.height, window.width)), axes, ndim)
 
 
 def extent(found: Placed) -> tuple[int, int, int, int] | None:
