@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import dask
 import dask.array as da
+import dask.threaded
 import distributed
 import numpy as np
 import xarray as xr
@@ -19,15 +22,18 @@ from dask.utils import parse_bytes
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.vocabulary import Scaling
 
-from . import inputs, metrics, remote
+from . import inputs, metrics, remote, store
 from .suite import Size, Suite, suites
-from .terminal import progress, say, seconds, size, table
+from .terminal import say, seconds, size, table
 
 TIMES = 10
 CHUNK = (6, 4, 192, 192)  # of float32: 3.4 MiB
 ROOM = 128 * 2**20  # bytes beside what the worker has imported
-PATIENCE = 300.0  # seconds
+PATIENCE = 300.0  # seconds for a case
+LOCAL: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
 SIZE = "bounded"
+COLUMNS = ("case", "cube", "spilled", "peak", "seconds", "")
+RESULT = store.ROOT / "results" / "bounded.md"
 OF_FILES = ("cubes.load", "cubes.save", "cubes.vector")  # whose cubes are as large as their files
 WHOLE = ("cubes.curves.FitCurve", "cubes.resample.ResampleCubeTemporal")  # these bring all dates together
 # Where a worker without room begins to spill, to spill more, and to pause: shares of what is left beside its modules.
@@ -35,18 +41,25 @@ SHARES = {"target": 0.6, "spill": 0.7, "pause": 0.85, "terminate": 1.0}
 
 
 class Passed(NamedTuple):
-    """How a cube passed: the bytes that were spilled, and the worker's most memory."""
+    """How a cube passed: its bytes, those that were spilled, the worker's most memory, and whether the result is right.
+
+    It is held to what this process computes of its last block, in which rims and edges of the cube lie.
+    """
 
     case: str
+    bytes: float = math.nan
     spilled: float = math.nan
     peak: float = math.nan
     seconds: float = math.nan
+    right: bool = True
     error: str = ""
 
     def bad(self, limit: float, may_spill: bool) -> str:
         """What of it breaks the promise; nothing if it keeps it."""
         if self.error:
             return self.error
+        if not self.right:
+            return "the result is another one than in this process"
         if self.spilled and not may_spill:
             return f"{size(self.spilled)} were spilled"
         return f"{size(self.peak)} were held" if self.peak > limit else ""
@@ -66,7 +79,7 @@ def one_worker(limit: int, modules: int = 0) -> Iterator[distributed.Client]:
     options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "memory_limit": limit}
     with (
         dask.config.set(settings),
-        distributed.LocalCluster(**options, dashboard_address="127.0.0.1:0") as cluster,
+        distributed.LocalCluster(**options, **LOCAL) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
@@ -91,31 +104,55 @@ def made_there(cube: xr.DataArray) -> xr.DataArray:
 
 
 def cases(patterns: Sequence[str] = ()) -> list[tuple[str, tuple[Any, ...]]]:
-    """The cases of all suites on cubes that are lazy, or of those whose name contains one of the patterns."""
+    """The cases of all suites on cubes, or of those whose name contains one of the patterns."""
     return [
         (name, case)
         for name, suite in suites().items()
-        if name.startswith(("cubes.", "udf.")) and not name.startswith(OF_FILES) and suite.lazy()
+        if name.startswith(("cubes.", "udf.")) and not name.startswith(OF_FILES)
         if not patterns or any(pattern in name for pattern in patterns)
         for case in suite.cases()
     ]
 
 
 def passed(client: distributed.Client, name: str, case: tuple[Any, ...], cube: Size) -> Passed:
-    """Let a cube pass through a suite on a worker, reduced to one number there."""
+    """Let a cube pass through a suite on a worker, and out of it block by block, as into a file."""
     kind = suites()[name]
     suite: Suite = kind()
     suite.sizes = {**kind.sizes, SIZE: cube}  # type: ignore[misc]
     suite.size, suite.prepare = SIZE, made_there
-    suite.inputs(*case)
-    small = inputs.on_workers(suite.build(*case))
-    title = f"{name}({', '.join(map(repr, case))})"
+    title, given = f"{name}({', '.join(map(repr, case))})", 4.0 * math.prod(cube.shape)
+    found: dict[Any, Any] = {}
+    stream: list[dict[Any, Any]] = []
+
+    def work() -> None:
+        with client.as_current():  # on which a process that needs values at once computes them
+            suite.inputs(*case)
+            stream.append(inputs.streamed(suite.build(*case)))
+        found.update(_taken(client, *stream))
+
     try:
-        run = metrics.measure(client, lambda: None, lambda: client.compute(small).result(timeout=PATIENCE))
+        run = metrics.measure(client, lambda: None, work)
     except (TimeoutError, distributed.KilledWorker, MemoryError) as error:
-        return Passed(title, error=f"{type(error).__name__}: {error}")
+        return Passed(title, given, error=f"{type(error).__name__}: {error}")
     lost = run.flags.get("lost-workers", "")
-    return Passed(title, run.bytes_spilled, run.peak_worker_memory, run.compute_seconds, lost)
+    last = list(found)[-1:]
+    right = all(np.array_equal(found[key], _computed_here(stream[0], key), equal_nan=True) for key in last)
+    return Passed(title, given, run.bytes_spilled, run.peak_worker_memory, run.compute_seconds, right, lost)
+
+
+def _computed_here(graph: dict[Any, Any], key: Any) -> Any:
+    return dask.threaded.get(graph, key, num_workers=1)
+
+
+def _taken(client: distributed.Client, graph: dict[Any, Any]) -> dict[Any, Any]:
+    """The results of what in a graph nothing else needs, each let go on the worker as soon as it is here."""
+    keys = inputs.ends(graph)
+    futures = client.get(graph, keys, sync=False)
+    found = {}
+    for future in distributed.as_completed(futures, timeout=PATIENCE, loop=client.loop):
+        found[future.key] = future.result()
+        future.release()
+    return {key: found[key] for key in keys}
 
 
 def modules(chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> int:
@@ -127,9 +164,16 @@ def modules(chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> int:
 
 
 def warm(client: distributed.Client, chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-    """Let one chunk pass through each case, so that the worker has imported what it imports for them."""
+    """Let one chunk pass through each case, so that the worker has imported what it imports for them.
+
+    Raises
+    ------
+    RuntimeError
+        If one does not: the worker's modules would seem small, and the room in which a cube must pass be less.
+    """
     for name, case in chosen:
-        passed(client, name, case, Size(CHUNK, CHUNK))
+        if error := passed(client, name, case, Size(CHUNK, CHUNK)).error:
+            raise RuntimeError(f"{name}{case}: not even one chunk passes: {error}")
 
 
 def may_spill(name: str, case: tuple[Any, ...]) -> bool:
@@ -151,12 +195,35 @@ def bounded(patterns: Sequence[str], memory: str | None = None) -> int:
     cut = f"{size(4 * math.prod(cube.shape))} in chunks of {size(4 * math.prod(cube.chunks))}"
     say(f"{cut}; one worker of {size(limit)}{told}")
     found = []
-    with one_worker(limit, taken) as client, progress("suites") as step:
-        warm(client, chosen if taken else ())
-        for done, (name, case) in enumerate(chosen):
-            step(done / len(chosen), name)
+    with contextlib.ExitStack() as stack:
+        client: distributed.Client | None = None
+        for number, (name, case) in enumerate(chosen, 1):
+            if client is None:  # the first, or the one before was lost or is still busy
+                client = stack.enter_context(one_worker(limit, taken))
+                warm(client, chosen if taken else ())
             one = passed(client, name, case, cube)
-            found.append((one, one.bad(limit, may_spill(name, case))))
-    rows = [(one.case, size(one.spilled), size(one.peak), seconds(one.seconds), bad) for one, bad in found]
-    table(("case", "spilled", "peak", "seconds", ""), rows)
+            bad = one.bad(limit, may_spill(name, case))
+            say(f"{number}/{len(chosen)}  {'  '.join(_row(one, bad))}")
+            sys.stdout.flush()
+            found.append((one, bad))
+            store.append(_record(one, name, case, limit, taken, bad))
+            if one.error:
+                stack.close()
+                client = None
+    table(COLUMNS, [_row(*one) for one in found])
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(_row(*one) for one in found)]
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    say(f"{RESULT} has the same table")
     return int(any(bad for _, bad in found))
+
+
+def _row(one: Passed, bad: str) -> tuple[str, ...]:
+    return one.case, size(one.bytes), size(one.spilled), size(one.peak), seconds(one.seconds), bad or "passed"
+
+
+def _record(one: Passed, name: str, case: tuple[Any, ...], limit: int, taken: int, bad: str) -> store.Record:
+    samples = {} if one.error else {"bytes_spilled": [one.spilled], "peak_worker_memory": [one.peak]}
+    params = dict(zip(suites()[name].param_names, case, strict=True))
+    told = {"limit": limit, "modules": taken, "bytes": one.bytes}
+    return store.record("bounded", name, params, samples, size=SIZE, settings=told, error=bad or None)

@@ -15,6 +15,7 @@ import dask.base
 import dask.local
 import distributed
 import xarray as xr
+from dask._task_spec import convert_legacy_graph
 
 from . import metrics
 
@@ -102,6 +103,22 @@ def on_workers(collection: Any) -> da.Array:
     return functools.reduce(operator.add, [_corners(array).sum() for array in arrays])
 
 
+def streamed(collection: Any) -> dict[Any, Any]:
+    """The optimized graph of one value of each block of a collection, as what writes blocks to a file: nobody adds up.
+
+    A sum over all dimensions lets dask begin blocks that lie side by side along each of them, and hold what waits for
+    its neighbours of all of those.
+    """
+    corners = [_corners(array) for array in _arrays(collection) if array.size]
+    return {key: task for array in dask.base.optimize(*corners) for key, task in dict(array.__dask_graph__()).items()}
+
+
+def ends(graph: dict[Any, Any]) -> list[Any]:
+    """What in a graph nothing else needs, in its order."""
+    needed = {key for task in convert_legacy_graph(graph).values() for key in task.dependencies}
+    return [key for key in graph if key not in needed]
+
+
 def _arrays(collection: Any) -> list[da.Array]:
     if isinstance(collection, da.Array):
         return [collection]
@@ -113,8 +130,12 @@ def _arrays(collection: Any) -> list[da.Array]:
 
 
 def _corners(array: da.Array) -> da.Array:
-    # A function that workers can import: this package they do not have.
-    corner = operator.itemgetter((slice(0, 1),) * array.ndim)
+    # A function inside a function goes with its code: this package workers do not have.
+    first = (slice(0, 1),) * array.ndim
+
+    def corner(block: Any) -> Any:
+        return block[first].copy()  # for a view would keep its whole block in memory until it has been added up
+
     chunks = tuple((1,) * count for count in array.numblocks)
     name = f"corner-{uuid.uuid4().hex}"  # new at each call, or a scheduler that still has the result would give it
     return da.map_blocks(corner, array, dtype=array.dtype, chunks=chunks, meta=array._meta, name=name)
