@@ -156,24 +156,28 @@ def _taken(client: distributed.Client, graph: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def modules(chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> int:
-    """The bytes that a worker takes for what these cases import and compile: one chunk has passed through each."""
-    with one_worker(0) as client:
-        warm(client, chosen)
-        client.run(remote.forget_peak())
-        return int(max(client.run(remote.peak()).values()))
-
-
-def warm(client: distributed.Client, chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-    """Let one chunk pass through each case, so that the worker has imported what it imports for them.
+    """The bytes that a worker takes for what these cases import and compile: a few chunks have passed through each.
 
     Raises
     ------
     RuntimeError
-        If one does not: the worker's modules would seem small, and the room in which a cube must pass be less.
+        If they do not pass through one even without a limit.
     """
-    for name, case in chosen:
-        if error := passed(client, name, case, Size(CHUNK, CHUNK)).error:
-            raise RuntimeError(f"{name}{case}: not even one chunk passes: {error}")
+    with one_worker(0) as client:
+        for one in warm(client, chosen):
+            if one.error:
+                raise RuntimeError(f"{one.case}: not even a few chunks pass: {one.error}")
+        client.run(remote.forget_peak())
+        return int(max(client.run(remote.peak()).values()))
+
+
+def warm(client: distributed.Client, chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Passed]:
+    """Let a few chunks pass through each case, so that the worker has imported what it imports for them.
+
+    A single one would not do: without neighbours there are other tasks, and small planes are not worth compiling for.
+    """
+    few = Size((2 * CHUNK[0], CHUNK[1], 2 * CHUNK[2], 2 * CHUNK[3]), CHUNK)
+    return [passed(client, name, case, few) for name, case in chosen]
 
 
 def may_spill(name: str, case: tuple[Any, ...]) -> bool:
