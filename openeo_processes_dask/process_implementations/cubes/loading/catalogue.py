@@ -179,6 +179,8 @@ def _limited(file: Any, href: str) -> bytes:
 
 def _links(document: Mapping[str, Any], href: str, *relations: str) -> list[str]:
     links = document.get("links") or ()
+    if not isinstance(links, list | tuple):
+        raise FileContentInvalid(f"{href} is no STAC: its links are {links!r}")
     found = [link for link in links if isinstance(link, dict) and link.get("rel") in relations and link.get("href")]
     return [joined(href, str(link["href"])) for link in found]
 
@@ -205,5 +207,6 @@ def joined(base: str, href: str) -> str:
 def _order(collections: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The bands in the order of the only collection's `cube:dimensions`."""
     dimensions = collections[0].get("cube:dimensions") if len(collections) == 1 else None
-    bands = [one for one in (dimensions or {}).values() if isinstance(one, dict) and one.get("type") == "bands"]
-    return tuple(str(name) for one in bands for name in one.get("values") or ())
+    every = list(dimensions.values()) if isinstance(dimensions, Mapping) else []
+    bands = [one.get("values") for one in every if isinstance(one, Mapping) and one.get("type") == "bands"]
+    return tuple(str(name) for values in bands if isinstance(values, list) for name in values)

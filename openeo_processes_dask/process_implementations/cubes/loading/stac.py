@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ RASTER_TYPES = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/png"
 ARRAYS = (".nc", ".nc4", ".zarr")
 ARRAY_TYPES = ("application/x-netcdf", "application/netcdf", "application/vnd+zarr", "application/vnd.zarr")
 SHARED = ("data_type", "nodata", "eo:common_name", "raster:scale", "raster:offset")  # what an asset says of its bands
+DTYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
 SIDE_SHOWS = {"thumbnail", "overview", "metadata", "visual"}
 
 
@@ -44,7 +46,9 @@ def wanted(found: Iterable[Item], request: Request) -> Iterator[Item]:
     """The items that may hold something of what is asked for, by what the catalogue says of them."""
     box = request.lonlat
     for item in found:
-        if box is not None and item.bbox is not None and not _meets(item.bbox, box):
+        with _understood(item):
+            beside = box is not None and item.bbox is not None and not _meets(item.bbox, box)
+        if beside:
             continue
         if not request.accepts(item.properties):
             continue
@@ -53,12 +57,12 @@ def wanted(found: Iterable[Item], request: Request) -> Iterator[Item]:
 
 def arrays(found: Sequence[Item]) -> list[str]:
     """The files of netCDF and zarr that are data of the items."""
-    return [
-        local(asset["href"])
-        for item in found
-        for asset in item.assets.values()
-        if _is_data(asset) and _of_kind(asset, ARRAY_TYPES, ARRAYS)
-    ]
+    stores = []
+    for item in found:
+        with _understood(item):
+            assets = [one for one in item.assets.values() if _is_data(one) and _of_kind(one, ARRAY_TYPES, ARRAYS)]
+            stores += [local(asset["href"]) for asset in assets]
+    return stores
 
 
 def layers(
@@ -79,6 +83,21 @@ def layers(
     made = [_layer(part, samples[part.key, part.band.name], unsaid.get(part.href)) for part in parts]
     block = next(iter(samples.values())).block
     return made, bands, block
+
+
+@contextlib.contextmanager
+def _understood(item: Item) -> Iterator[None]:
+    """Name an item that says nonsense, of whatever kind.
+
+    Raises
+    ------
+    FileContentInvalid
+        If it does.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise FileContentInvalid(f"item {item.id} cannot be understood: {error!r}") from error
 
 
 def _meets(bbox: Sequence[float], box: arguments.Box) -> bool:
@@ -102,7 +121,11 @@ def _of_kind(asset: Mapping[str, Any], types: Sequence[str], endings: Sequence[s
 
 def _parts(item: Item) -> list[Part]:
     """The bands of the item's raster files; a name that two files claim goes to the first, the other keeps its key."""
-    parts: list[Part] = []
+    with _understood(item):
+        return list(_bands(item))
+
+
+def _bands(item: Item) -> Iterator[Part]:
     taken: set[tuple[np.datetime64, str]] = set()
     for key, asset in item.assets.items():
         if not _is_data(asset) or not _of_kind(asset, RASTER_TYPES, RASTERS):
@@ -115,8 +138,8 @@ def _parts(item: Item) -> list[Part]:
                 name = key if len(described) == 1 else f"{key}.{name}"
             taken.add((time, name))
             band = Band(name, about.get("eo:common_name") or about.get("common_name"), key)
-            parts.append(Part(item, key, local(asset["href"]), index, band, time, about, len(described)))
-    return parts
+            hash(band)  # names of nonsense are found here
+            yield Part(item, key, local(asset["href"]), index, band, time, about, len(described))
 
 
 def _described(asset: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -164,12 +187,18 @@ def _headers(parts: Iterable[Part]) -> dict[str, Header]:
 
 
 def _layer(part: Part, sample: Header, own: Header | None) -> Layer:
+    with _understood(part.item):
+        return _told(part, sample, own)
+
+
+def _told(part: Part, sample: Header, own: Header | None) -> Layer:
     known = own or sample
     if part.index > len(known.dtypes):
         raise FileContentInvalid(
             f"{part.href} of item {part.item.id} has {len(known.dtypes)} bands, band {part.index} is asked for"
         )
-    dtype = np.dtype(part.about.get("data_type") or known.dtypes[part.index - 1])
+    said = part.about.get("data_type")
+    dtype = np.dtype(said) if said in DTYPES else known.dtypes[part.index - 1]  # it may also be "other"
     nodata = storable(part.about.get("nodata"), dtype)
     if nodata is None:
         nodata = storable(known.nodata[part.index - 1], dtype)
@@ -200,6 +229,11 @@ def _packing(part: Part, known: Header) -> Packing:
 
 def _grid(part: Part) -> GeoBox | None:
     """The grid that the catalogue says the file has; None if it does not say it completely."""
+    with _understood(part.item):
+        return _said_grid(part)
+
+
+def _said_grid(part: Part) -> GeoBox | None:
     own = part.item.assets[part.key]
 
     def said(name: str) -> Any:
