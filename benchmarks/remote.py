@@ -44,6 +44,31 @@ def probe() -> Callable[[], float]:
     return work
 
 
+def exact_sizes() -> Any:
+    """A plugin of workers that counts all of a list, tuple or dictionary, of which dask looks at ten, drawn by lot."""
+    import distributed
+
+    class ExactSizes(distributed.WorkerPlugin):
+        name = "openeo-benchmarks-exact-sizes"
+
+        def setup(self, worker: Any) -> None:
+            import sys
+
+            from dask.sizeof import sizeof
+
+            def of_all(values: Any) -> int:
+                return sys.getsizeof(values) + sum(map(sizeof, values))
+
+            def of_items(values: Any) -> int:
+                return sys.getsizeof(values) + sum(map(sizeof, values.keys())) + sum(map(sizeof, values.values()))
+
+            for kind in (list, tuple, set, frozenset):
+                sizeof.register(kind, of_all)
+            sizeof.register(dict, of_items)
+
+    return ExactSizes()
+
+
 def digests() -> Callable[..., dict[str, float]]:
     """What a worker has read, moved, spilled and computed since it was started."""
 

@@ -19,7 +19,7 @@ import distributed
 from distributed.comm.core import connect as open_comm
 from distributed.security import Security
 
-from . import shipping
+from . import remote, shipping
 
 ADDRESS = "DASK_SCHEDULER"
 LABEL = "OPENEO_BENCHMARKS_LABEL"  # given by whoever runs on several clusters
@@ -122,10 +122,13 @@ def session(threads_per_worker: int | None = None) -> Iterator[distributed.Clien
     """
     with contextlib.ExitStack() as stack:
         name = label()
+        embedded = address() is None
         where = address() or stack.enter_context(cluster_of_processes(threads_per_worker))
         stack.enter_context(environment({ADDRESS: where, LABEL: name}))
         stack.callback(close)
         client = connect()
+        if embedded:
+            client.register_plugin(remote.exact_sizes())
         stack.enter_context(environment({CHECKED: f"{local_code().hash} {where}"}))
         yield client
 
@@ -166,7 +169,9 @@ def _forget_address() -> None:
 @functools.lru_cache(maxsize=1)
 def _connected(process: int, where: str | None) -> distributed.Client:
     if where is None:
-        return distributed.Client(_cluster_of_threads())
+        client = distributed.Client(_cluster_of_threads())
+        client.register_plugin(remote.exact_sizes())
+        return client
     client = open_client(where)
     try:
         check_code(client, where)

@@ -16,9 +16,9 @@ from ..comparing.ratios import smallest_difference
 from ..terminal import seconds
 from . import pages
 
-ROW, TOP, BOTTOM, WIDTH, LEFT = 42, 8, 30, 640, 16  # a chart of rows, each with its name above it
+ROW, TOP, BOTTOM, WIDTH, LEFT = 42, 8, 30, 480, 16  # a chart of rows, each with its name above it
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-TITLE = 64  # characters that fit on a narrow screen too
+TITLE = 52  # characters that fit on a narrow screen too
 
 COLUMNS = ("ratio", "interval", "aimed for", "remarks")
 
@@ -103,7 +103,7 @@ def _chart(made: Sequence[store.Record], least: float) -> str:
         drawn += _mark(one, TOP + ROW * (number + 0.7), least, x)
     said = f"Ratios of {len(made)} cases with intervals"
     return (
-        f'<svg viewBox="0 0 {WIDTH} {base + BOTTOM}" style="max-width:54rem" role="img" aria-label="{said}">'
+        f'<svg viewBox="0 0 {WIDTH} {base + BOTTOM}" style="max-width:40rem" role="img" aria-label="{said}">'
         f"{''.join(drawn)}</svg>"
     )
 
@@ -114,7 +114,7 @@ def _mark(one: store.Record, y: float, least: float, x: Any) -> list[str]:
     title = one["title"] if len(one["title"]) <= TITLE else one["title"][: TITLE - 1] + "…"
     told = html.escape(f"{one['title']}: {value:.3g}, from {low:.3g} to {high:.3g}")
     drawn = [
-        f'<text x="{LEFT}" y="{y - 11:.1f}">{html.escape(title)}</text>',
+        f'<text x="2" y="{y - 11:.1f}">{html.escape(title)}</text>',
         f'<path class="bar hue0" d="M{x(low):.1f} {y:.1f}H{x(high):.1f}"/>',
         f'<circle class="mark hue0{" hollow" if none else ""}" cx="{x(value):.1f}" cy="{y:.1f}" r="4.5">'
         f"<title>{told}</title></circle>",

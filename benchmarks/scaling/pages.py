@@ -31,7 +31,8 @@ svg text{fill:var(--dim);font:12.5px system-ui,-apple-system,"Segoe UI",Roboto,s
 .legend li{display:flex;align-items:center;gap:.4rem}.legend svg{width:34px;flex:none}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.3rem .9rem .3rem 0;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
-th:first-child,td:first-child,td.text{text-align:left}th{font-weight:600;color:var(--dim)}td.text{white-space:normal;min-width:9rem}.text{text-align:left!important}
+th:first-child,td:first-child,td.text{text-align:left}th{font-weight:600;color:var(--dim)}td.text{white-space:normal;min-width:9rem}
+td.text:not(:first-child){min-width:16rem}.text{text-align:left!important}
 .box{border:1px solid var(--rule);border-left-width:5px;border-radius:6px;padding:.5rem .9rem;margin:.8rem 0;
 background:var(--card);max-width:52rem}.box ul{margin:.2rem 0;padding-left:1.2rem}.doubt{border-left-color:var(--warn)}
 .doubt strong{color:var(--warn)}

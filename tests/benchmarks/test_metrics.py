@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import uuid
 
 import dask.array as da
 import numpy as np
 import pytest
+from dask import delayed
 
-from benchmarks import inputs, metrics
+from benchmarks import inputs, metrics, target
 from benchmarks.cubes.apply import Apply
 from benchmarks.cubes.reduce import ReduceDimension, ReduceDimensionAcrossChunks
 from benchmarks.scenes import synthetic
@@ -186,3 +188,25 @@ def test_what_is_built_has_another_version_when_it_changes():
     assert Lazy().version != Eager().version
     assert ReduceDimension().version != ReduceDimensionAcrossChunks().version
     assert Lazy().version == Lazy().version
+
+
+# --- sizes
+
+
+def _pieces(block):
+    """As many arrays as dask would not all look at, of sizes that differ."""
+    return [np.zeros(number) for number in range(60)]
+
+
+def test_bytes_of_lists_are_counted_and_not_estimated():
+    with target.environment({}), target.session(threads_per_worker=1) as client:
+
+        def once():
+            made = [delayed(_pieces)(number, dask_key_name=f"pieces-{uuid.uuid4()}") for number in range(4)]
+            run = metrics.measure(client, lambda: None, lambda: client.gather(client.compute(made)))
+            return run.output_bytes, run.largest_chunk
+
+        assert len({once() for _ in range(4)}) == 1
+        made, largest = once()
+        assert made == 4 * largest
+        assert 8 * sum(range(60)) < largest < 8 * sum(range(60)) + 60 * 200
