@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 from pathlib import Path
@@ -188,6 +189,7 @@ def test_a_block_that_never_comes_ends_a_save(client: Any, tmp_path: Path) -> No
     slow = cube.copy(data=cube.data.map_blocks(lambda block: time.sleep(6) or block, dtype=float))
     # A busy worker does not stand still; that it is busy, it says every half second, or later on a loaded machine.
     limits = {"openeo.save.timeout": "3s", "openeo.save.standstill": "2s"}
+    client.run(importlib.import_module, "openeo_processes_dask.process_implementations")  # in which it says nothing
     with (
         dask.config.set({"openeo.results": str(tmp_path), "scheduler": client, **limits}),
         pytest.raises(StorageFailure, match=r"for 3 s no block was written; none of 1 is paused; they use"),
