@@ -5,8 +5,7 @@ from __future__ import annotations
 import calendar
 import datetime
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -41,8 +40,7 @@ _LENGTHS = {
 _MONTHS = {"month": 1, "year": 12}
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """A date, or a date and time, and the time zone as it was written; None for a date alone."""
 
     local: datetime.datetime
@@ -79,13 +77,15 @@ def date_between(x: InstantOrTime, min: InstantOrTime, max: InstantOrTime, exclu
         If something is neither a date nor a time, or a time is to be compared with dates.
     """
     exclude_max = values.flag("date_between", "exclude_max", exclude_max)
-    if any(values.is_nodata(value) for value in (x, min, max)):
+    if values.is_nodata(x) or values.is_nodata(min) or values.is_nodata(max):
         return None
-    instant, lowest, highest = (_read("date_between", value, time=True) for value in (x, min, max))
-    times = [isinstance(bound, datetime.time) for bound in (lowest, highest)]
-    if all(times) and isinstance(instant, datetime.datetime):
+    instant: Any = _read("date_between", x, time=True)
+    lowest: Any = _read("date_between", min, time=True)
+    highest: Any = _read("date_between", max, time=True)
+    kind = type(lowest)
+    if kind is datetime.time and type(highest) is kind and type(instant) is datetime.datetime:
         instant = instant.time()
-    if len({isinstance(value, datetime.time) for value in (instant, lowest, highest)}) > 1:
+    if type(highest) is not kind or type(instant) is not kind:
         raise ProcessParameterInvalid(
             f"date_between: times and dates cannot be compared: {shown(x)}, {shown(min)}, {shown(max)}"
         )
@@ -99,7 +99,8 @@ def date_difference(date1: Instant, date2: Instant, unit: TimeUnit = "second") -
     Months and years are counted on the calendar; what is left over is a fraction of the month or year it lies in.
     """
     _unit("date_difference", unit)
-    first, second = (_read("date_difference", value) for value in (date1, date2))
+    first: Any = _read("date_difference", date1)
+    second: Any = _read("date_difference", date2)
     if unit in _LENGTHS:
         return _number((second - first) / _LENGTHS[unit])
     early, late, sign = (first, second, 1) if first <= second else (second, first, -1)
@@ -122,7 +123,7 @@ def date_shift(date: Instant, value: Integer, unit: TimeUnit) -> Instant:
         If the date cannot be understood, or lies outside of the years 1 to 9999.
     """
     _unit("date_shift", unit)
-    moment = _moment("date_shift", date)
+    moment = _moment("date_shift", plain(date))
     period = values.whole_number("date_shift", "value", value, None)
     try:
         if unit in _LENGTHS:
@@ -141,12 +142,13 @@ def _unit(process: str, unit: Any) -> None:
         raise ProcessParameterInvalid(f"{process}: the unit {shown(unit)} is none of {UNITS}")
 
 
-def _read(process: str, value: Any, time: bool = False) -> Any:
+def _read(process: str, value: Any, time: bool = False) -> datetime.datetime | datetime.time:
     """An instant in UTC, or a time of the day where that is allowed."""
     given = plain(value)
-    found = _TIME.fullmatch(given) if time and isinstance(given, str) else None
+    found = _TIME.fullmatch(given) if time and isinstance(given, str) and given[2:3] == ":" else None
     if found is None:
-        return _moment(process, given).utc
+        moment = _moment(process, given)
+        return moment.local if moment.zone in (None, "Z") else moment.utc
     hour, minute, second = map(int, found.groups())
     try:
         return datetime.time(hour, minute, min(second, 59))
@@ -155,7 +157,7 @@ def _read(process: str, value: Any, time: bool = False) -> Any:
 
 
 def _moment(process: str, value: Any) -> Moment:
-    value = plain(value)
+    """What a text, an instant of numpy or of Python says."""
     if isinstance(value, np.datetime64):
         value = f"{np.datetime_as_string(value, 'us')}Z"
     if isinstance(value, datetime.date):
@@ -163,16 +165,17 @@ def _moment(process: str, value: Any) -> Moment:
     found = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ProcessParameterInvalid(f"{process}: {shown(value)} is neither a date nor a date and time")
-    year, month, day, hour, minute, second, fraction, zone = found.groups(default="0")
+    year, month, day, hour, minute, second, fraction, zone = found.groups()
     try:
-        local = datetime.datetime(
-            int(year), int(month), int(day), int(hour), int(minute), min(int(second), 59), int(f"{fraction:0<9}"[:6])
-        )
+        if hour is None:
+            return Moment(datetime.datetime(int(year), int(month), int(day)), None)
+        seconds, parts = int(second or 0), int(f"{fraction:0<6}"[:6]) if fraction else 0
+        local = datetime.datetime(int(year), int(month), int(day), int(hour), int(minute), min(seconds, 59), parts)
     except ValueError as error:
         raise ProcessParameterInvalid(f"{process}: there is no {shown(value)}: {error}") from error
-    if int(second) > 60:
+    if seconds > 60:
         raise ProcessParameterInvalid(f"{process}: there is no {shown(value)}: a minute has 60 seconds")
-    return Moment(local, None if found[4] is None else "Z" if zone in ("0", "z") else zone)
+    return Moment(local, "Z" if zone in (None, "z") else zone)
 
 
 def _months_later(moment: datetime.datetime, months: int) -> datetime.datetime:
