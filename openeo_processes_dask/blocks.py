@@ -156,7 +156,9 @@ def _worth_a_tree(expression: Expression, data: da.Array, axis: int, way: Passag
     blocks, lengths = data.numblocks[axis], max(data.chunks[axis])
     if blocks == 1 or blocks > lazy.MOST_BLOCKS_TOGETHER:
         return blocks > 1
-    sample = np.ones(tuple(min(n, 2) if i == axis else 1 for i, n in enumerate(data.shape)), data.dtype)
+    sample = np.ones(
+        _row(data.shape, axis, MOST_TRIED), data.dtype
+    )  # a whole row: some of its elements may be asked for
     begun = reducing.begun(lambda: _on_arrays(expression, way, engine, 1, sample))
     partial = sum(part.nbytes for _, parts in begun for part in parts)
     return bool(begun) and 2 * partial < lengths * data.dtype.itemsize

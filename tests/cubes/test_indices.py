@@ -54,3 +54,11 @@ def test_bad_bands_have_their_codes() -> None:
         cubes.ndvi(cube, nir="B08", red="B04", target_band="B02")
     with pytest.raises(exceptions.DimensionAmbiguous):
         cubes.ndvi(cube.isel(bands=0, drop=True))
+
+
+def test_bands_in_several_chunks_are_found_wherever_they_lie() -> None:
+    array = cases.values((2, 3, 3, 3))
+    cube = cases.cube(array, {"bands": 2})
+    names = cube.bands.values.tolist()
+    found = cubes.ndvi(cube, nir=names[2], red=names[1])
+    np.testing.assert_allclose(found, (array[:, 2] - array[:, 1]) / (array[:, 2] + array[:, 1]), rtol=1e-6)

@@ -14,6 +14,7 @@ from typing import Any
 
 import dask
 import geopandas
+import hypothesis
 import numpy as np
 import pytest
 import shapely
@@ -253,6 +254,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
     front=st.booleans(),
 )
+@hypothesis.example(format="GTiff", content="GTiff", cut=0.0625, damage=[], front=False)  # says nowhere where it lies
 def test_damaged_files_are_a_cube_or_an_openeo_error(
     format: str, content: str, cut: float, damage: Any, front: bool, originals: dict[str, bytes], uploads: Path
 ) -> None:

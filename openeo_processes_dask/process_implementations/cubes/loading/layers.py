@@ -115,8 +115,10 @@ def unpacked(packing: Packing) -> Packing | None:
 
 
 @contextlib.contextmanager
-def opened(path: str, called: str | None = None) -> Iterator[Any]:
+def opened(path: str, called: str | None = None, placed: bool = True) -> Iterator[Any]:
     """A raster file that is open for one thread; what GDAL cannot do with it becomes an openEO error with its name.
+
+    One that is known not to be `placed` says nowhere where it lies, of which rasterio would warn each time.
 
     Raises
     ------
@@ -128,8 +130,12 @@ def opened(path: str, called: str | None = None) -> Iterator[Any]:
     called = called or path
     with rasterio.Env(**_options(path)):
         try:
-            # not shared: GDAL would hand the same open file to another thread
-            with rasterio.open(path, sharing=False) as file:
+            known: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+            if not placed:
+                known = warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning)
+            with known:  # not shared: GDAL would hand the same open file to another thread
+                found = rasterio.open(path, sharing=False)
+            with found as file:
                 if file.driver not in DRIVERS:
                     raise FileContentInvalid(f"{called} is {file.driver}, and only {', '.join(DRIVERS)} are read here")
                 yield file

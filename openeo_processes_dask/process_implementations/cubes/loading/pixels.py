@@ -51,7 +51,8 @@ def read_block(
         files[entry[2].path].append(entry)
     try:
         for path, entries in files.items():
-            with opened(path, entries[0][2].called) as file:
+            first = entries[0][2]
+            with opened(path, first.called, placed=not first.grid.affine.is_identity) as file:
                 for date, band, layer in entries:
                     done = None if (date, band) in alone else filled.setdefault((date, band), np.zeros(shape[2:], bool))
                     for rows, columns in _asked(file, layer, block.grid, polygons):
