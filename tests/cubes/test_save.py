@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ import zarr
 
 from openeo_processes_dask import dimensions, exceptions, grids
 from openeo_processes_dask.process_implementations.cubes import load_collection, load_stac, save_result
-from openeo_processes_dask.process_implementations.cubes.saving import place, rasters, stream
+from openeo_processes_dask.process_implementations.cubes.saving import rasters, stream
 from tests.cubes import cases
 
 FORMATS = ("GTiff", "COG", "netCDF", "Zarr")
@@ -275,76 +272,6 @@ def test_an_interrupted_save_leaves_what_was_there(
     monkeypatch.undo()
     assert left(tmp_path) == ["result" + SUFFIX[format]]
     np.testing.assert_array_equal(again(item, tmp_path).squeeze("t"), first)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_full_disk_is_said_and_leaves_nothing(format: str, tmp_path: Path) -> None:
-    program = (
-        "import resource, sys, dask.config, numpy as np\n"
-        "from openeo_processes_dask.exceptions import StorageFailure\n"
-        "from openeo_processes_dask.process_implementations.cubes import save_result\n"
-        "from tests.cubes import cases\n"
-        "dask.config.set({'openeo.results': sys.argv[1]})\n"
-        "array = np.random.default_rng(0).random((1, 2, 400, 400))\n"
-        "cube = cases.cube(array, {'y': 200})\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "try:\n"
-        "    save_result(cube, sys.argv[2])\n"
-        "except StorageFailure as error:\n"
-        "    print(error)\n"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path), format]
-    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert f"result{SUFFIX[format]} could not be written" in run.stdout, run
-    assert (run.returncode, left(tmp_path)) == (0, [])
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_of_two_runs_at_once_one_is_told(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = cube().isel(t=0)
-    original = place._publish
-
-    def publish(*more: Any) -> None:
-        monkeypatch.undo()
-        save_result(first, format)  # another run, which is done in between
-        original(*more)
-
-    monkeypatch.setattr(place, "_publish", publish)
-    with pytest.raises(exceptions.FileExists, match="exists since a moment ago"):
-        save_result(first + 1, format)
-    assert left(tmp_path) == ["result" + SUFFIX[format]]
-    with dask.config.set({"openeo.collections": str(tmp_path)}):
-        np.testing.assert_array_equal(load_collection("result" + SUFFIX[format], None, None)[0], first)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_results_are_replaced_only_when_asked(format: str, tmp_path: Path) -> None:
-    first = cube().isel(t=0)
-    save_result(first, format)
-    with pytest.raises(exceptions.FileExists, match=r"result\.\w+ exists; the option overwrite replaces it"):
-        save_result(first + 1, format)
-    item = save_result(first + 1, format, {"overwrite": True})
-    np.testing.assert_array_equal(again(item, tmp_path).squeeze("t"), first + 1)
-    assert left(tmp_path) == ["item.json", "result" + SUFFIX[format]]
-
-
-def test_what_a_killed_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
-    program = (
-        "import os, sys, dask.config, numpy as np\n"
-        "from openeo_processes_dask.process_implementations.cubes import save_result\n"
-        "from tests.cubes import cases\n"
-        "dask.config.set({'openeo.results': sys.argv[1]})\n"
-        "cube = cases.cube(chunks=cases.AWKWARD)\n"
-        "killer = cube.data.map_blocks(lambda block: os._exit(7), meta=np.empty((0,) * 4))\n"
-        "save_result(cube.copy(data=killer), 'Zarr')\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2], check=False)
-    assert killed.returncode == 7
-    assert [name.split("-")[0] for name in left(tmp_path)] == [".result.zarr.partial"]
-    alive = tmp_path / left(tmp_path)[0].replace(left(tmp_path)[0].split("-")[-2], str(os.getpid()))
-    alive.mkdir()
-    save_result(cube(), "Zarr")
-    assert left(tmp_path) == [alive.name, "result.zarr"]
 
 
 def test_a_folder_of_somebody_is_never_replaced(tmp_path: Path) -> None:

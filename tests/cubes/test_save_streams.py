@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -195,6 +197,52 @@ def test_a_block_that_never_comes_ends_a_save(client: Any, tmp_path: Path) -> No
         pytest.raises(StorageFailure, match=r"for 3 s no block was written; none of 1 is paused; they use"),
     ):
         save_result(slow, "GTiff", {"path": "a"})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("format", ["GTiff", "Zarr", "netCDF", "JSON"])
+def test_a_block_that_hangs_on_a_thread_ends_a_save(format: str, tmp_path: Path) -> None:
+    going_on = threading.Event()
+
+    def hang(block: np.ndarray, block_id: tuple[int, ...]) -> np.ndarray:
+        assert block_id[0] != 1 or going_on.wait(60)
+        return block
+
+    cube = cases.cube(np.ones((3, 2, 8, 8)), {"t": 1})
+    stuck = cube.copy(data=cube.data.map_blocks(hang, meta=cube.data._meta))
+    more = {"openeo.results": str(tmp_path), "openeo.save.timeout": "1s", "num_workers": 2}
+    told = r"for 1 s no block was written; of 3 blocks 1 are missing, none being written, .*: \[1:2, 0:2, 0:8, 0:8\]\."
+    with dask.config.set(more):
+        try:
+            with pytest.raises(StorageFailure, match=told):
+                save_result(stuck, format, {"path": "a"})
+        finally:
+            going_on.set()
+        for thread in (one for one in threading.enumerate() if one.name == "openeo-save"):
+            thread.join(30)
+            assert not thread.is_alive()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_ends_the_threads_of_a_save(tmp_path: Path) -> None:
+    computed = []
+
+    def interrupt(block: np.ndarray, block_id: tuple[int, ...]) -> np.ndarray:
+        computed.append(block_id)
+        if len(computed) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.02)
+        return block
+
+    cube = cases.cube(np.ones((500, 2, 8, 8)), {"t": 1})
+    long = cube.copy(data=cube.data.map_blocks(interrupt, meta=cube.data._meta))
+    with dask.config.set({"openeo.results": str(tmp_path), "num_workers": 2}):
+        with pytest.raises(KeyboardInterrupt):
+            save_result(long, "Zarr", {"path": "a"})
+        for thread in (one for one in threading.enumerate() if one.name == "openeo-save"):
+            thread.join(30)
+            assert not thread.is_alive()
+    assert len(computed) < 250
     assert not list(tmp_path.iterdir())
 
 

@@ -85,6 +85,51 @@ def test_what_is_saved_loads_as_it_was(format: str, dtype: str, gap: str, tmp_pa
     np.testing.assert_array_equal(loaded, saved)
 
 
+@pytest.mark.parametrize("format", HELD)
+@pytest.mark.parametrize("dtype", ["bool", "float16", "complex64", "datetime64[ns]"])
+def test_other_types_come_back_in_the_one_that_is_said_or_are_refused(format: str, dtype: str, tmp_path: Path) -> None:
+    saved = cube("float32", None)
+    saved = (saved > 0) if dtype == "bool" else saved.fillna(0).clip(0, 9).astype(dtype)
+    images = {"bool": "uint8", "float16": "float32"}
+    expected = {
+        **dict.fromkeys(("GTiff", "COG"), images),
+        "PNG": {"bool": "uint8"},
+        "netCDF": {"bool": "bool", "float16": "float16"},
+        "Zarr": {"bool": "bool", "float16": "float16"},
+        "JSON": {"bool": "bool", "float16": "float16"},
+    }[format]
+    if dtype not in expected:
+        with pytest.raises(exceptions.FormatUnsuitable, match=f"cannot hold .*type {dtype[:8]}"):
+            save_result(saved, format)
+        assert list(tmp_path.iterdir()) == []
+        return
+    made = save_result(saved, format)
+    if format == "JSON":
+        loaded = tables.read(tmp_path / "result.json", "JSON")
+    else:
+        (tmp_path / "made.json").write_text(json.dumps(made))
+        loaded = load_stac(str(tmp_path / "made.json"))
+    assert loaded.dtype == expected[dtype]
+    np.testing.assert_array_equal(loaded, saved)
+
+
+@pytest.mark.parametrize("dtype", ["bool", *DTYPES])
+@pytest.mark.parametrize("kind", ["raster", "vector"])
+def test_csv_holds_each_value_of_any_type(kind: str, dtype: str, tmp_path: Path) -> None:
+    if kind == "vector":
+        saved = places(dtype).isel(t=0, drop=True).transpose("geometry", "bands")
+    else:
+        saved = (cube("float32", None) > 0) if dtype == "bool" else cube(dtype, 0 if dtype[0] in "ui" else None)
+        saved = saved.transpose("t", "y", "x", "bands")
+    save_result(saved, "CSV")
+    # as texts, so that what is compared is what stands there, and no number that went through a float
+    rows = pd.read_csv(tmp_path / "result.csv", dtype=str, keep_default_na=False)
+    for place, band in enumerate(("B02", "B04")):
+        column = saved[..., place].values.ravel()
+        texts = (rows[band] == "True") if dtype == "bool" else rows[band].where(rows[band] != "", "nan")
+        np.testing.assert_array_equal(texts.to_numpy().astype(dtype), column)
+
+
 # --- images
 
 
@@ -101,14 +146,22 @@ def test_a_png_is_a_picture(tmp_path: Path) -> None:
 # --- features
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "bool"])
+@pytest.mark.parametrize(
+    ("dtype", "gap"),
+    [(one, gap) for one in ("bool", *DTYPES) for gap in ("none", "zero", "greatest") if gap == "none" or "int" in one],
+)
 @pytest.mark.parametrize("format", ["GeoParquet", "GeoJSON", "JSON"])
-def test_vector_cubes_load_as_they_were(format: str, dtype: str, tmp_path: Path) -> None:
+def test_vector_cubes_load_as_they_were(format: str, dtype: str, gap: str, tmp_path: Path) -> None:
     saved = places(dtype, 32632 if format != "GeoJSON" else 4326)
+    if np.dtype(dtype).kind in "iu":
+        saved = saved.copy(data=saved.data.copy())
+        saved.data[0, 0, 0] = np.iinfo(dtype).max
+        saved.attrs |= {"none": {}, "zero": {"nodata": 0}, "greatest": {"nodata": np.iinfo(dtype).max}}[gap]
     made = save_result(saved, format)
     path = Path(made["assets"]["data"]["href"])
     loaded = tables.read(path, format)
     assert (loaded.dims, loaded.dtype) == (saved.dims, saved.dtype)
+    assert loaded.attrs.get("nodata") == saved.attrs.get("nodata")
     assert vectors.crs_of(loaded, "geometry") == vectors.crs_of(saved, "geometry")
     np.testing.assert_array_equal(loaded, saved)
     for name in ("bands", "t", "name", "area"):

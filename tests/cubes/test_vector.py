@@ -448,7 +448,7 @@ def test_too_many_points_are_refused() -> None:
 
 
 def test_tables_of_dask_geopandas_are_taken() -> None:
-    partitioned = pytest.importorskip("dask_geopandas")
+    partitioned = pytest.importorskip("dask_geopandas", reason="dask-geopandas is not installed")
     whole = table(SQUARE, POINTS[0], n=[1, 2])
     cube = cubes.vector_reproject(partitioned.from_geopandas(whole, npartitions=2), 32632)
     assert isinstance(cube, xr.DataArray)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import geopandas
@@ -12,7 +14,7 @@ import pytest
 import shapely
 import xarray as xr
 
-from openeo_processes_dask import vectors
+from openeo_processes_dask import specs, vectors
 from openeo_processes_dask.process_implementations import cubes
 from tests.cubes import cases
 from tests.cubes.cases import child, given, node
@@ -26,6 +28,20 @@ TABLE = geopandas.GeoDataFrame(
 )
 SQUARED = child(m=node("multiply", x=given("x"), y=given("x")))
 ADDED = child(a=node("add", x=given("x"), y=given("y")))
+
+LINE = child(
+    a=node("array_element", data=given("parameters"), index=0),
+    b=node("array_element", data=given("parameters"), index=1),
+    m=node("multiply", x=cases.of("b"), y=given("x")),
+    s=node("add", x=cases.of("a"), y=cases.of("m")),
+)
+LEFT = {"west": 599_999, "south": 4_999_000, "east": 600_031, "north": 5_000_001, "crs": 32632}
+
+
+def there_and_back(cube: xr.DataArray) -> xr.DataArray:
+    flat = cubes.flatten_dimensions(cube, ["t", "bands"], "both")
+    return cubes.unflatten_dimension(flat, "both", ["t", "bands"])
+
 
 PROCESSES: dict[str, Callable[[xr.DataArray], Any]] = {
     "apply": lambda cube: cubes.apply(cube, SQUARED),
@@ -41,8 +57,90 @@ PROCESSES: dict[str, Callable[[xr.DataArray], Any]] = {
     "rename_labels": lambda cube: cubes.rename_labels(cube, "bands", ["x", "y", "z"], cases.BANDS),
     "rename_dimension": lambda cube: cubes.rename_dimension(cube, "t", "time"),
     "ndvi": lambda cube: cubes.ndvi(cube, nir="B08", red="B04"),
+    "drop_dimension": lambda cube: cubes.drop_dimension(cubes.add_dimension(cube, "run", "one"), "run"),
+    "flatten_dimensions": lambda cube: cubes.flatten_dimensions(cube, ["t", "bands"], "both"),
+    "unflatten_dimension": there_and_back,
+    "filter_bbox": lambda cube: cubes.filter_bbox(cube, LEFT),
+    "mask": lambda cube: cubes.mask(cube, cubes.apply(cube, child(g=node("gt", x=given("x"), y=0)))),
+    "aggregate_temporal": lambda cube: cubes.aggregate_temporal(cube, [["2023-04-01", "2023-05-01"]], "mean"),
+    "resample_cube_temporal": lambda cube: cubes.resample_cube_temporal(cube, cases.cube()[1:3]),
+    "climatological_normal": lambda cube: cubes.climatological_normal(cube, "month"),
+    "fit_curve": lambda cube: cubes.fit_curve(cube, [1, 0], LINE, dimension="t"),
+    "predict_curve": lambda cube: cubes.predict_curve(
+        cubes.fit_curve(cube, [1, 0], LINE, dimension="t"), LINE, "t", ["2023-04-05T00:00:00Z"]
+    ),
+    "filter_vector by a vector cube": lambda cube: cubes.filter_vector(cube, cube.isel(geometry=[0])),
     "filter_vector": lambda cube: cubes.filter_vector(cube, TABLE[:2]),
 }
+
+
+# What takes vector cubes and is held to it elsewhere, or here in a test of its own.
+ELSEWHERE = {
+    "aggregate_spatial": "below",
+    "apply_polygon": "below",
+    "dimension_labels": "below",
+    "trim_cube": "below",
+    "filter_spatial": "below",
+    "mask_polygon": "below",
+    "load_collection": "test_load_areas.py",
+    "load_stac": "test_load_areas.py",
+    "save_result": "test_save_tables.py",
+    "vector_buffer": "test_vector.py",
+    "vector_reproject": "test_vector.py",
+    "vector_to_random_points": "test_vector.py",
+    "vector_to_regular_points": "test_vector.py",
+}
+
+
+def takes_geometries(schema: Any) -> bool:
+    """Whether a schema allows a cube with a dimension of geometries."""
+    return any(
+        one.get("subtype") == "datacube"
+        and any(dimension.get("type") == "geometry" for dimension in one.get("dimensions", [{"type": "geometry"}]))
+        for one in (schema if isinstance(schema, list) else [schema])
+    )
+
+
+def test_every_process_that_takes_vector_cubes_is_tested_with_one() -> None:
+    documents = [json.loads(path.read_text()) for path in Path(specs.__path__[0]).glob("*/*.json")]
+    official = {
+        one["id"]
+        for one in documents
+        if any(takes_geometries(parameter["schema"]) for parameter in one["parameters"]) and not one.get("deprecated")
+    }
+    assert len(official) > 20
+    assert official <= {name.split()[0] for name in PROCESSES} | set(ELSEWHERE)
+
+
+def test_geometries_wholly_in_a_box_stay() -> None:
+    cube = vector_cube(None)
+    assert cubes.filter_bbox(cube, LEFT)["name"].values.tolist() == ["a"]
+    around = dict(zip(("west", "south", "east", "north"), TABLE[:2].to_crs(4326).total_bounds, strict=True))
+    wide = {side: value + (1e-9 if side in ("east", "north") else -1e-9) for side, value in around.items()}
+    made = cubes.filter_bbox(cube, wide)
+    assert made["name"].values.tolist() == ["a", "b"]  # the third has no geometry
+    np.testing.assert_array_equal(made, cube[..., :2])
+    assert cubes.filter_bbox(cube, wide | {"east": around["east"] - 1e-6})["name"].values.tolist() == ["a"]
+    assert cubes.filter_bbox(cube, {**LEFT, "east": 600_000}).sizes["geometry"] == 0
+
+
+def test_labels_of_geometries_are_texts_and_empty_rows_are_trimmed() -> None:
+    cube = vector_cube()
+    assert cubes.dimension_labels(cube, "geometry") == [shape.wkt for shape in TABLE.geometry]
+    assert cubes.trim_cube(cube)["name"].values.tolist() == ["a", "b"]  # nothing lies under the third
+
+
+def test_a_vector_cube_stands_for_its_geometries() -> None:
+    cube = cases.cube(chunks=cases.AWKWARD)
+    held = vector_cube()
+    np.testing.assert_array_equal(
+        cubes.aggregate_spatial(cube, held, "sum"), cubes.aggregate_spatial(cube, TABLE, "sum")
+    )
+    apart = held.isel(geometry=[0])
+    squared = child(m=node("multiply", x=given("data"), y=given("data")))
+    np.testing.assert_array_equal(
+        cubes.apply_polygon(cube, apart, squared), cubes.apply_polygon(cube, TABLE[:1], squared)
+    )
 
 
 def vector_cube(chunks: Any = cases.AWKWARD) -> xr.DataArray:

@@ -194,7 +194,7 @@ def _fitted_cube(
     result = xr.DataArray(made, dims=dims, coords=kept, attrs=plain.attrs)
     result.name, result.encoding = cube.name, {k: v for k, v in cube.encoding.items() if k == "grid_mapping"}
     result = result.assign_coords({PARAMETERS: [f"{PARAMETERS}_{i}" for i in range(len(guess))]})
-    return dimensions.with_role(blocks.undeclared(result), PARAMETERS, "other")
+    return dimensions.with_role(dimensions.with_indexes(blocks.undeclared(result), cube), PARAMETERS, "other")
 
 
 def _on_rows(expression: Expression, guess: tuple[float, ...], times: np.ndarray, skip: bool) -> Any:
@@ -325,6 +325,7 @@ def _predicted(
     dims = [target if d == source else d for d in cube.dims]
     result = xr.DataArray(made, dims=dims, coords=kept, attrs=cube.attrs)
     result.name, result.encoding = cube.name, {k: v for k, v in cube.encoding.items() if k == "grid_mapping"}
+    result = dimensions.with_indexes(result, cube)
     if labels is None:
         return result
     return result.assign_coords({target: (target, labels.values, labels.attrs)})

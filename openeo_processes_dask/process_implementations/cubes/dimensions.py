@@ -288,7 +288,7 @@ def _reshaped(
     made.name, made.encoding = cube.name, cube.encoding
     for name, new in labels.items():
         made = dimensions.with_role(made.assign_coords({name: _labels(new)}), name, "other")
-    return made
+    return dimensions.with_indexes(made, cube)
 
 
 def _free_axis(cube: xr.DataArray) -> str:

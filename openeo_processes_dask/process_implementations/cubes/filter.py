@@ -9,7 +9,7 @@ import shapely
 import xarray as xr
 
 from openeo_processes_dask import dimensions, geometries, vectors
-from openeo_processes_dask.arguments import bounding_box, instants, interval
+from openeo_processes_dask.arguments import Box, bounding_box, instants, interval
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
@@ -72,14 +72,16 @@ def filter_bands(data: BandCube, bands: BandNames = (), wavelengths: Wavelengths
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
 @checked
 def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVectorCube:
-    """Keep the pixels whose centres lie in a bounding box or on its edge.
+    """Keep the pixels whose centres lie in a bounding box or on its edge, or the geometries that lie wholly in it.
 
-    A box in another CRS than the cube's is replaced by the box that encloses it there. Without any pixel inside the
-    result is empty.
+    For pixels, a box in another CRS than the cube's is replaced by the box that encloses it there; geometries are
+    brought to the CRS of the box. Without any pixel or geometry inside the result is empty.
     """
     cube = dimensions.as_cube(data)
-    y, x = dimensions.require_spatial(cube)
     box = bounding_box(extent)
+    if dimensions.of_role(cube, "geometry") and dimensions.x_dim(cube) is None:
+        return _geometries_within(vectors.as_cube(cube), box)
+    y, x = dimensions.require_spatial(cube)
     crs = dimensions.crs(cube)
     if crs is not None:
         box = box.to_crs(crs)
@@ -179,6 +181,14 @@ def filter_vector(data: VectorCube, geometries: VectorCube, relation: Relation =
     whole = shapely.union_all(shapely.make_valid(shapes[~shapely.is_empty(shapes)]))
     shapely.prepare(whole)
     kept = getattr(shapely, relation)(whole, shapely.make_valid(given.shapes)) & ~shapely.is_empty(given.shapes)
+    return cube.isel({given.dimension: dimensions.positions(kept)})
+
+
+def _geometries_within(cube: xr.DataArray, box: Box) -> xr.DataArray:
+    """The vector cube of the geometries that lie wholly in a box; empty ones do not."""
+    given = vectors.read(cube, "data")
+    shapes = vectors.reprojected(given.shapes, given.crs, box.crs)
+    kept = shapely.within(shapely.make_valid(shapes), shapely.box(box.west, box.south, box.east, box.north))
     return cube.isel({given.dimension: dimensions.positions(kept)})
 
 

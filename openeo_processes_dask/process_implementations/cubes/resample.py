@@ -171,7 +171,7 @@ def _at_instants(cube: xr.DataArray, like: xr.DataArray, name: str, limit: np.ti
     kept = {n: c for n, c in cube.coords.items() if name not in c.dims}
     made = xr.DataArray(values, dims=cube.dims, coords=kept, attrs=cube.attrs)
     made.name, made.encoding = cube.name, cube.encoding
-    return made.assign_coords({name: like.coords[name].variable})
+    return dimensions.with_indexes(made, cube).assign_coords({name: like.coords[name].variable})
 
 
 def _resolution(given: Any) -> tuple[float, float]:

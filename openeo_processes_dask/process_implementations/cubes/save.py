@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import numpy as np
 import xarray as xr
 
 from openeo_processes_dask import dimensions
@@ -40,7 +41,7 @@ def save_result(data: Cube, format: OutputFormat, options: OutputOptions = NO_OP
     a netCDF file has one writer, the client. Files appear under their names when they are complete; after a failure
     there are none. What cannot be stored raises StorageFailure, and so does a cluster that stands still, for example
     because all workers are paused, out of memory: the setting `openeo.save.standstill` (60s) says how long no worker
-    may do anything, `openeo.save.timeout` (1h) how long no block may be written.
+    may do anything, `openeo.save.timeout` (1h), which holds for local threads too, how long no block may be written.
 
     Formats, in upper or lower case: GTiff, COG and PNG (one file for each date, with the date in its name where there
     are several; PNG holds bytes and unsigned shorts of at most four bands, with an `.aux.xml` that says where they
@@ -106,7 +107,8 @@ def export_collection(data: Stac, collection: NewCollectionId) -> ExportedCollec
     if root is None:
         raise ProcessParameterInvalid("nothing can be exported: the setting openeo.collections names no folder")
     target = export.inside(Path(root).resolve(), collection)
-    if target.exists() and not (target / "collection.json").exists():
+    killed = any(target.glob(".partial-*"))  # an export, which is taken back by the next
+    if target.exists() and not killed and not (target / "collection.json").exists():
         raise FileExists(f"{collection} is there already, and is no STAC collection that Items can be added to")
     export.export(given, target, str(collection))
     return str(collection)
@@ -147,8 +149,10 @@ def _write(cube: xr.DataArray, chosen: option_table.Format, path: Path, settings
     """Write the files, each of which holds one date or all; give what STAC says of them."""
     images = rasters.images(cube, chosen.name) if chosen.name in rasters.TYPES else None
     variables = arrays.variables(cube, chosen.name) if chosen.name in ("netCDF", "Zarr") else None
+    if images is not None and cube.dtype == np.float16:
+        cube = cube.astype(images.values.dtype)  # images have no such type, and documents tell what files hold
     if images is None and variables is None:
-        cube = tables.suitable(cube, chosen.name)
+        tables.suitable(cube, chosen.name)
     finals = [path] if images is None else rasters.file_names(path, images.labels)
     told = documents.names(finals, path) if settings["stac"] else []
     # what GDAL knows of a PNG beside its pixels, such as where they lie, stands in a file of its own

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +17,18 @@ from typing import Any
 import dask
 
 from openeo_processes_dask.arguments import plain
-from openeo_processes_dask.exceptions import FileExists, FileNotFound, FilePathInvalid, ProcessParameterInvalid
+from openeo_processes_dask.exceptions import (
+    FileExists,
+    FileNotFound,
+    FilePathInvalid,
+    ProcessParameterInvalid,
+    StorageFailure,
+)
 from openeo_processes_dask.process_implementations.cubes.loading.catalogue import document_at, joined, local
 from openeo_processes_dask.process_implementations.cubes.loading.layers import is_remote
 
-from .place import storing
+from .place import announce, storing, take_back
+from .workers import TIMEOUT, limit
 
 KINDS = ("Feature", "Collection", "Catalog")
 ROOTS = ("openeo.results", "openeo.workspaces", "openeo.collections", "openeo.uploads")
@@ -121,6 +129,7 @@ def export(data: dict[str, Any], folder: Path, id: str) -> dict[str, Any]:
         with storing(main):
             (stage / main.name).write_text(json.dumps(made, indent=1))
             moved = [stage / item["id"] for item in items] + [stage / path.name for path in loose.values()]
+            announce(stage, [*moved, stage / main.name])
             _move([*moved, stage / main.name], folder)
     return _full(made, folder)
 
@@ -170,10 +179,19 @@ def _readable(href: str) -> Path:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Only one process of this machine changes the folder at a time."""
+    """Only one process of this machine changes the folder at a time; the others wait, as long as a setting allows."""
     opened = os.open(folder, os.O_RDONLY)
+    timeout = limit("timeout", TIMEOUT)
+    end = time.monotonic() + timeout
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > end:
+                    raise StorageFailure(f"another export has been at work in {folder} for {timeout:.0f} s") from error
+                time.sleep(min(0.05, timeout))
         yield
     finally:
         os.close(opened)
@@ -183,6 +201,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _staged(folder: Path) -> Iterator[Path]:
     """A folder for what is not complete yet; nobody else is at work, so what another run left is removed."""
     for left in folder.glob(".partial-*"):
+        take_back(left)
         shutil.rmtree(left, ignore_errors=True)
     stage = folder / f".partial-{uuid.uuid4().hex[:12]}"
     with storing(stage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
+import json
 import os
 import platform
 import shutil
@@ -20,6 +21,7 @@ from rasterio.errors import RasterioError
 from openeo_processes_dask.exceptions import FileExists, FilePathInvalid, StorageFailure
 
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # a number of a process says nothing on another machine
+MOVES = "moves.json"  # what is about to be moved out of an unfinished result
 STORE = ("zarr.json", ".zgroup")  # what tells a zarr store from any other folder
 
 
@@ -138,9 +140,41 @@ def _sweep(final: Path) -> None:
         try:
             os.kill(int(folder.name.split("-")[-2]), 0)  # asks whether it is there, and does nothing to it
         except ProcessLookupError:
+            take_back(folder)
             shutil.rmtree(folder, ignore_errors=True)
         except (PermissionError, ValueError):  # somebody else's
             continue
+
+
+def announce(stage: Path, made: Sequence[Path]) -> None:
+    """Note what will be moved from a folder to the one above it, for a run that finds this one killed in between."""
+    (stage / MOVES).write_text(json.dumps([[path.name, *_identity(path)] for path in made]))
+
+
+def take_back(stage: Path) -> None:
+    """Take back what a killed run had moved, unless that was all: what was there before comes back."""
+    try:
+        noted = json.loads((stage / MOVES).read_text())
+    except (FileNotFoundError, ValueError):  # killed before, so nothing was moved
+        return
+    finals = {stage.parent / Path(name).name: identity for name, *identity in noted}
+    moved = [final for final, identity in finals.items() if _identity(final) == identity]
+    if len(moved) == len(finals):
+        return
+    for final in moved:
+        _remove(final)
+    for final in finals:
+        if (stage / "old" / final.name).exists() and not final.exists():
+            os.replace(stage / "old" / final.name, final)
+
+
+def _identity(path: Path) -> list[int]:
+    """What stays the same when a file or folder is moved: nothing, if there is none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return []
+    return [found.st_dev, found.st_ino]
 
 
 def _check(finals: Sequence[Path], overwrite: bool) -> None:
@@ -158,6 +192,7 @@ def _publish(folder: Path, finals: Sequence[Path], overwrite: bool) -> None:
     """Move everything to its final name; if that fails half-way, what was there before comes back."""
     old = folder / "old"
     old.mkdir()
+    announce(folder, [folder / final.name for final in finals])
     moved: list[Path] = []
     try:
         for final in finals:

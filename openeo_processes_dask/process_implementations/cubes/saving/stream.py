@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextvars
+import functools
 import itertools
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,13 @@ import numpy as np
 from dask.optimization import cull
 from dask.task_spec import DataNode
 
+from openeo_processes_dask.exceptions import StorageFailure
+
 from . import workers
-from .workers import Finish, Gate, Where, Write
+from .workers import TIMEOUT, Finish, Gate, Where, Write, limit
 
 PATIENCE = 2.0  # seconds without a word; what is done by then needs no progress
+MOST_TOLD = 4  # blocks that an error names
 AHEAD = 2  # blocks for each thread of a cluster that are computed, or wait to be written, at a time
 
 
@@ -45,6 +51,13 @@ def where_computed(values: Any, write: Write, label: str, folder: Path, finish: 
     _write(values, write, finish, label, folder)
 
 
+def collected(values: Any, label: str) -> np.ndarray:
+    """All values of an array in this process, for what is small and written in one go."""
+    whole = np.empty(values.shape, values.dtype)
+    each_block(values, whole.__setitem__, label)
+    return whole
+
+
 def _write(values: Any, write: Write, finish: Finish | None, label: str, folder: Path | None) -> None:
     if not isinstance(values, da.Array):
         array = np.asarray(values)
@@ -64,12 +77,34 @@ def _write(values: Any, write: Write, finish: Finish | None, label: str, folder:
             _from_cluster(client, values, _Target(values, write, finish, progress, serial=True))
 
 
-def _in_threads(values: da.Array, target: Any, scheduler: str) -> None:
+def _in_threads(values: da.Array, target: _Target, scheduler: str) -> None:
+    """Compute on this process's threads, as long as blocks are written; see the setting `openeo.save.timeout`."""
     try:
-        da.store([values], [target], lock=False, scheduler=scheduler)
+        if scheduler == "synchronous":  # this thread computes itself, so there is nobody to wait for
+            da.store([values], [target], lock=False, scheduler=scheduler)
+            return
+        # nobody can end a thread: what hangs is left to itself, and finds the gate closed if it ever goes on
+        store = functools.partial(da.store, [values], [target], lock=False, scheduler=scheduler)
+        ended: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(_run, store, ended), name="openeo-save", daemon=True).start()
+        target.wait_for(ended)
+        ended.result()
     finally:
         # when one block fails, dask does not wait for the others, and their files will be closed or gone
         target.gate.close()
+
+
+def _run(function: Callable[[], Any], ended: concurrent.futures.Future[Any]) -> None:
+    """Call a function, and hand on whatever comes of it, an interrupt too."""
+    try:
+        ended.set_result(function())
+    except BaseException as error:  # noqa: BLE001 - it is raised again, in the thread that waits
+        ended.set_exception(error)
+
+
+class _Closed(Exception):
+    """Nothing is written any more: ends the computation of what is left."""
 
 
 class _Target:
@@ -84,20 +119,44 @@ class _Target:
         self.lock = threading.Lock()
         self.chunks = {one.start: one for (one,) in _positions(values.chunks[:1])} if values.ndim else {}
         self.missing = dict.fromkeys(self.chunks, values.npartitions // max(len(self.chunks), 1))
+        self.waiting = dict.fromkeys(map(_said, _positions(values.chunks)))
+        self.moved = time.monotonic()
 
     def __setitem__(self, where: Where, block: np.ndarray) -> None:
         with self.gate.entered() as is_open:
             if not is_open:
-                return
+                raise _Closed
             self.write(where, block)
             with self.lock:
                 self.progress.step()
+                self.moved = time.monotonic()
+                self.waiting.pop(_said(where), None)
                 start = where[0].start if where else None
                 if start in self.missing:
                     self.missing[start] -= 1
                 complete = self.finish is not None and self.missing.get(start) == 0
             if complete and self.finish is not None:
                 self.finish(self.chunks[start])
+
+    def wait_for(self, ended: concurrent.futures.Future[Any]) -> None:
+        """Wait until all is written.
+
+        Raises
+        ------
+        StorageFailure
+            If for too long no block was.
+        """
+        timeout = limit("timeout", TIMEOUT)
+        while not concurrent.futures.wait([ended], max(self.moved + timeout - time.monotonic(), 0)).done:
+            if time.monotonic() - self.moved >= timeout:
+                with self.lock:
+                    left, inside = list(self.waiting), self.gate.inside
+                named = ", ".join(left[:MOST_TOLD]) + (", …" if len(left) > MOST_TOLD else "")
+                doing = f"{inside} being written" if inside else "none being written, they are still computed"
+                raise StorageFailure(
+                    f"for {timeout:.0f} s no block was written; of {self.progress.total} blocks {len(left)} are "
+                    f"missing, {doing}: {named}. The setting openeo.save.timeout allows more time"
+                )
 
     def __dask_tokenize__(self) -> object:
         return "openeo-target", id(self)
@@ -138,6 +197,10 @@ def _positions(chunks: tuple[tuple[int, ...], ...]) -> Iterator[Where]:
         ends = [0, *itertools.accumulate(sizes)]
         slices.append([slice(start, end) for start, end in itertools.pairwise(ends)])
     return itertools.product(*slices)
+
+
+def _said(where: Where) -> str:
+    return "[" + ", ".join(f"{one.start}:{one.stop}" for one in where) + "]"
 
 
 def _groups(graph: Mapping[Any, Any], keys: list[Any]) -> Iterator[list[Any]]:

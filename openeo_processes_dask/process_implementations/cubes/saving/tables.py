@@ -18,14 +18,15 @@ from openeo_processes_dask import dimensions, vectors
 from openeo_processes_dask.exceptions import FileContentInvalid, FormatUnsuitable
 from openeo_processes_dask.process_implementations.cubes.loading.tables import LAYOUT, Layout
 
+from . import stream
 from .options import lone_name
 from .place import storing
 
 MOST = 20_000_000  # values; a larger cube belongs into a format that is written block by block
 
 
-def suitable(cube: xr.DataArray, format: str) -> xr.DataArray:
-    """The cube in memory, if the format can hold it.
+def suitable(cube: xr.DataArray, format: str) -> None:
+    """Look whether the format can hold the cube.
 
     Raises
     ------
@@ -39,11 +40,11 @@ def suitable(cube: xr.DataArray, format: str) -> xr.DataArray:
         raise FormatUnsuitable(f"{format} holds geometries, and the cube has none along {tuple(map(str, cube.dims))}")
     if cube.dtype.kind not in "biuf":
         raise FormatUnsuitable(f"{format} cannot hold values of type {cube.dtype} here: only numbers and truth values")
-    return cube.compute()
 
 
 def write(cube: xr.DataArray, format: str, path: Path) -> None:
-    """Write a cube that is in memory, and look whether it can be read."""
+    """Write a cube in one go, and look whether it can be read."""
+    cube = cube.copy(data=stream.collected(cube.data, f"writing {path.name}"))
     with storing(path):
         {"JSON": _write_json, "GeoJSON": _write_geojson, "GeoParquet": _write_parquet, "CSV": _write_csv}[format](
             cube, path

@@ -32,7 +32,7 @@ LOOKS = 10  # how often the workers are looked at until it is called a standstil
 
 
 class Gate:
-    """Lets writers in until it is closed; closing waits for those inside."""
+    """Lets writers in until it is closed; closing waits for those inside, and sends away those that wait outside."""
 
     def __init__(self, most: int | None = None) -> None:
         self.most = most  # writers at once
@@ -123,10 +123,7 @@ def in_time(client: Any, queue: Any) -> Iterator[Any]:
     StorageFailure
         If nothing goes on any more.
     """
-    standstill, timeout = (
-        parse_timedelta(dask.config.get(f"openeo.save.{name}", default))
-        for name, default in (("standstill", STANDSTILL), ("timeout", TIMEOUT))
-    )
+    standstill, timeout = limit("standstill", STANDSTILL), limit("timeout", TIMEOUT)
     step = standstill / LOOKS
     ended = moved = looked = time.monotonic()
     while not queue.is_empty():
@@ -145,6 +142,11 @@ def in_time(client: Any, queue: Any) -> Iterator[Any]:
                 raise StorageFailure(_stands(known, f"for {standstill:.0f} s no worker has done anything"))
             if now - ended > timeout:
                 raise StorageFailure(_stands(known, f"for {timeout:.0f} s no block was written"))
+
+
+def limit(name: str, default: str) -> float:
+    """The seconds that a setting of saving allows."""
+    return float(parse_timedelta(dask.config.get(f"openeo.save.{name}", default)))
 
 
 def _busy(known: Mapping[str, Any]) -> bool:
