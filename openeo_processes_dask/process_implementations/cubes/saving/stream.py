@@ -77,7 +77,7 @@ def _write(values: Any, write: Write, finish: Finish | None, label: str, folder:
             _from_cluster(client, values, _Target(values, write, finish, progress, serial=True))
 
 
-def _in_threads(values: da.Array, target: _Target, scheduler: str) -> None:
+def _in_threads(values: da.Array, target: Any, scheduler: str) -> None:
     """Compute on this process's threads, as long as blocks are written; see the setting `openeo.save.timeout`."""
     try:
         if scheduler == "synchronous":  # this thread computes itself, so there is nobody to wait for
