@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from xarray.backends.file_manager import FILE_CACHE
 
 from benchmarks.scenes import Scene
 from openeo_processes_dask import dimensions, exceptions
@@ -165,6 +166,26 @@ def test_lonlat_floats_in_any_order_of_dimensions(tmp_path: Path, kind: str, sch
     np.testing.assert_array_equal(cube[:, 0], values[1:4, 1:3, 1:].transpose(2, 0, 1))
 
 
+@pytest.mark.parametrize("kind", ["h5netcdf", "zarr3"])
+def test_longitudes_up_to_360_degrees_are_found_west_of_greenwich(tmp_path: Path, kind: str) -> None:
+    values = pictures.pixels((4, 36), "float32")
+    axes = {
+        "lat": ("lat", np.arange(4) + 45.5, {"units": "degrees_north"}),
+        "lon": ("lon", np.arange(36) * 10.0 + 5, {"units": "degrees_east"}),
+    }
+    data = xr.Dataset({"tas": (("lat", "lon"), values)}, axes)
+    path = written(tmp_path / ("a.zarr" if "zarr" in kind else "a.nc"), data, kind)
+    west = load(path, {"west": -30, "south": 45, "east": -1, "north": 49}, None)
+    assert west.x.values.tolist() == [-25, -15, -5]
+    np.testing.assert_array_equal(west[0], values[:, 33:])
+    triangle = {"type": "Polygon", "coordinates": [[[-30, 45], [-10, 45], [-10, 49], [-30, 49], [-30, 45]]]}
+    np.testing.assert_array_equal(load(path, triangle, None)[0], values[:, 33:35])
+    east = load(path, {"west": 1, "south": 45, "east": 30, "north": 49}, None)
+    np.testing.assert_array_equal(east[0], values[:, :3])
+    with pytest.raises(exceptions.FileContentInvalid, match="both ends"):
+        load(path, {"west": -30, "south": 45, "east": 30, "north": 49}, None)
+
+
 @pytest.mark.parametrize("kind", ["h5netcdf", "zarr2", "zarr3"])
 def test_what_the_reader_does_not_find_is_an_error_and_no_gap(tmp_path: Path, kind: str) -> None:
     """A worker need not see what the client sees; to zarr, chunks that are not there are chunks of no-data."""
@@ -172,6 +193,7 @@ def test_what_the_reader_does_not_find_is_an_error_and_no_gap(tmp_path: Path, ki
     path = written(tmp_path / ("a.zarr" if "zarr" in kind else "a.nc"), data, kind)
     cube = load(path)
     path.rename(tmp_path / "elsewhere")
+    FILE_CACHE.clear()  # another process has not opened it yet
     with pytest.raises(exceptions.FileNotFound, match="there is no such"):
         cube.compute()
 

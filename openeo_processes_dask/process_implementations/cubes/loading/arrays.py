@@ -284,6 +284,8 @@ def _slice(kept: np.ndarray) -> Any:
 
 def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray:
     crs = dimensions.crs(one.data) or _geographic(one.data)
+    if request.area is not None and crs is not None and crs.is_geographic and "x" in one.data.coords:
+        one = replace(one, data=cutting.turned(one.data, request.area.to_crs(crs).box, one.path))
     data, polygons = _in_area(one.data, crs, request, one.path)
     parts = [_variable(one, data, band) for band in chosen]
     gaps = bool(polygons)
