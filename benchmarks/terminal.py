@@ -78,6 +78,8 @@ def seconds(value: float | None) -> str:
     """A duration as people read it."""
     if value is None or math.isnan(value):
         return "–"
+    if not value:
+        return "0 s"
     for factor, unit in ((1e6, "µs"), (1e3, "ms")):
         if value * factor < ROUNDED_UP:
             return f"{value * factor:.3g} {unit}"

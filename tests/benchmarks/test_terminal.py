@@ -11,7 +11,7 @@ from benchmarks import terminal
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(0.0000123, "12.3 µs"), (0.00999, "9.99 ms"), (0.9996, "1 s"), (61.24, "61.2 s"), (1234.5, "1234 s")],
+    [(0, "0 s"), (0.0000123, "12.3 µs"), (0.00999, "9.99 ms"), (0.9996, "1 s"), (61.24, "61.2 s"), (1234.5, "1234 s")],
 )
 def test_seconds(value, written):
     assert terminal.seconds(value) == written
