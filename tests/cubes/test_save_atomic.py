@@ -181,24 +181,32 @@ def test_what_a_living_run_has_not_finished_stays(tmp_path: Path) -> None:
     assert alive.exists()
 
 
+def on_a_full_disk(*before: str, do: str, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Run statements in a process that can write no large file, and print the StorageFailure that they end in."""
+    program = [
+        "import json, resource, sys, dask.config",
+        "from openeo_processes_dask.exceptions import StorageFailure",
+        "from tests.cubes import test_save_atomic as t",
+        *before,
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))",
+        "try:",
+        f"    {do}",
+        "except StorageFailure as error:",
+        "    print(error)",
+    ]
+    command = [sys.executable, "-c", "\n".join(program), *arguments]
+    return subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=False
+    )
+
+
 @pytest.mark.parametrize("format", SUFFIX)
 def test_a_full_disk_is_said_and_leaves_nothing(format: str, tmp_path: Path) -> None:
-    program = (
-        "import resource, sys, dask.config\n"
-        "from openeo_processes_dask.exceptions import StorageFailure\n"
-        "from openeo_processes_dask.process_implementations.cubes import save_result\n"
-        "from tests.cubes import test_save_atomic as t\n"
-        "dask.config.set({'openeo.results': sys.argv[1]})\n"
-        "cube = t.cube(sys.argv[2], side=400)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "try:\n"
-        "    save_result(cube, sys.argv[2])\n"
-        "except StorageFailure as error:\n"
-        "    print(error)\n"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path), format]
-    run = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=False
+    run = on_a_full_disk(
+        "dask.config.set({'openeo.results': sys.argv[1]})",
+        "cube = t.cube(sys.argv[2], side=400)",
+        do="t.save_result(cube, sys.argv[2])",
+        arguments=(str(tmp_path), format),
     )
     assert f"result{SUFFIX[format]} could not be written" in run.stdout, run
     assert (run.returncode, list(tmp_path.iterdir())) == (0, [])
@@ -285,22 +293,12 @@ def test_a_killed_export_is_taken_back_by_the_next(
 def test_an_export_to_a_full_disk_is_said_and_leaves_nothing(to: str, folders: Path) -> None:
     made = save_result(cube("GTiff", side=400), "GTiff", {"path": "a"})
     (folders / "made.json").write_text(json.dumps(made))
-    program = (
-        "import json, resource, sys, dask.config\n"
-        "from openeo_processes_dask.exceptions import StorageFailure\n"
-        "from tests.cubes import test_save_atomic as t\n"
-        "names = ('results', 'workspaces', 'collections')\n"
-        "dask.config.set({f'openeo.{name}': f'{sys.argv[1]}/{name}' for name in names})\n"
-        "made = json.load(open(f'{sys.argv[1]}/made.json'))\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
-        "try:\n"
-        "    t.exported(made, sys.argv[2])\n"
-        "except StorageFailure as error:\n"
-        "    print(error)\n"
-    )
-    command = [sys.executable, "-c", program, str(folders), to]
-    run = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=False
+    run = on_a_full_disk(
+        "names = ('results', 'workspaces', 'collections')",
+        "dask.config.set({f'openeo.{name}': f'{sys.argv[1]}/{name}' for name in names})",
+        "made = json.load(open(f'{sys.argv[1]}/made.json'))",
+        do="t.exported(made, sys.argv[2])",
+        arguments=(str(folders), to),
     )
     assert "could not be written" in run.stdout, run
     assert (run.returncode, content(folders / to)) == (0, {})

@@ -58,6 +58,15 @@ def places(dtype: Any = "float64", crs: int | None = 32632, **more: Any) -> xr.D
 # --- every format, type and no-data
 
 
+def there_and_back(saved: xr.DataArray, format: str, folder: Path) -> xr.DataArray:
+    """What is loaded of what was saved."""
+    made = save_result(saved, format)
+    if format == "JSON":
+        return tables.read(folder / "result.json", "JSON")
+    (folder / "made.json").write_text(json.dumps(made))
+    return load_stac(str(folder / "made.json"))
+
+
 @pytest.mark.parametrize("format", HELD)
 @pytest.mark.parametrize(
     ("dtype", "gap"),
@@ -72,12 +81,7 @@ def test_what_is_saved_loads_as_it_was(format: str, dtype: str, gap: str, tmp_pa
             save_result(saved, format)
         assert list(tmp_path.iterdir()) == []
         return
-    made = save_result(saved, format)
-    if format == "JSON":
-        loaded = tables.read(tmp_path / "result.json", "JSON")
-    else:
-        (tmp_path / "made.json").write_text(json.dumps(made))
-        loaded = load_stac(str(tmp_path / "made.json"))
+    loaded = there_and_back(saved, format, tmp_path)
     assert (loaded.dtype, loaded.attrs.get("nodata")) == (saved.dtype, nodata)
     assert dimensions.crs(loaded) == dimensions.crs(saved)
     for name in ("t", "bands", "y", "x"):
@@ -103,12 +107,7 @@ def test_other_types_come_back_in_the_one_that_is_said_or_are_refused(format: st
             save_result(saved, format)
         assert list(tmp_path.iterdir()) == []
         return
-    made = save_result(saved, format)
-    if format == "JSON":
-        loaded = tables.read(tmp_path / "result.json", "JSON")
-    else:
-        (tmp_path / "made.json").write_text(json.dumps(made))
-        loaded = load_stac(str(tmp_path / "made.json"))
+    loaded = there_and_back(saved, format, tmp_path)
     assert loaded.dtype == expected[dtype]
     np.testing.assert_array_equal(loaded, saved)
 
