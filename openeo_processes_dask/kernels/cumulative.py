@@ -54,7 +54,7 @@ def step(
         return kernel(block, axis, skip), before
     if block.dtype.kind != "f":  # without gaps the last row is what was reached
         values = kernel(block, axis, skip) if before is None else _after(before, kernel, block, axis, skip)
-        return values, values[_rows(axis, -1, None)]
+        return values, values[_rows(axis, -1, None)].copy()  # a view would keep all of them
     if before is None:
         dtype = block.dtype if kernel in (cummax, cummin) else np.dtype(np.float64)
         before = np.full([1 if i == axis else n for i, n in enumerate(block.shape)], NEUTRAL[kernel], dtype)
@@ -64,7 +64,7 @@ def step(
     values = _after(before, kernel, block, axis, skip)
     values = np.where(np.isnan(before), values.dtype.type(np.nan), values)
     if not skip:
-        return values.astype(block.dtype), values[_rows(axis, -1, None)]
+        return values.astype(block.dtype), values[_rows(axis, -1, None)].copy()
     known = np.flip(~np.isnan(block), axis)
     last = block.shape[axis] - 1 - np.argmax(known, axis, keepdims=True)
     reached = np.where(known.any(axis, keepdims=True), np.take_along_axis(values, last, axis), before)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
+from openeo_processes_dask.kernels import cumulative
 from openeo_processes_dask.process_implementations import math as maths
 from tests import strategies
 from tests.laziness import nothing_computed
@@ -122,3 +123,14 @@ def test_a_block_goes_on_where_the_one_before_it_ended(name: str, dtype: str, ig
 def test_tasks_grow_with_the_blocks_along_the_axis() -> None:
     counts = [len(dict(maths.cumsum(da.ones((n, 4), chunks=1), axis=0).__dask_graph__())) for n in (10, 20, 40, 1000)]
     assert counts == [n * 4 * 4 - 4 for n in (10, 20, 40, 1000)]  # with the source's
+
+
+@pytest.mark.parametrize("ignore", [True, False])
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_what_the_next_block_starts_from_keeps_no_block(dtype: str, ignore: bool) -> None:
+    block = np.ones((6, 4), dtype)
+    values, after = cumulative.step(cumulative.cumsum, block, 0, None, ignore)
+    assert after is not None
+    assert after.tolist() == [[6] * 4]
+    assert after.base is None
+    assert not np.shares_memory(values, after)
