@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import subprocess
+import sys
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -300,3 +302,14 @@ def test_images_of_one_day_make_one_label_when_asked(tmp_path: Path) -> None:
         pytest.raises(exceptions.ProcessParameterInvalid, match="is instant or day, not 'week'"),
     ):
         load_stac(url)
+
+
+def test_only_who_searches_an_api_waits_for_its_client() -> None:
+    """It brings a validator of schemas, which took two fifths of the time in which a worker starts."""
+    code = """if True:
+        import sys
+        import openeo_processes_dask.process_implementations
+        print(sorted({'pystac_client', 'jsonschema'} & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]"
