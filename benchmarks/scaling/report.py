@@ -272,7 +272,7 @@ def _laws(curves: Sequence[Curve]) -> list[str]:
             serial = _shares(law.serial_share_interval)
             rows.append([_name(curve, curves), law.name, serial, crosstalk, law.verdict])
         if shares := fit.karp_flatt(curve.seconds) if len(curve.seconds) > 1 else {}:
-            told = ", ".join(f"{share:.1%} at {threads} threads" for threads, share in shares.items())
+            told = ", ".join(f"{_share(share)} at {threads} threads" for threads, share in shares.items())
             rows.append([_name(curve, curves), "Karp–Flatt", told, "–", _trend(list(shares.values()))])
         why += [f"{_name(curve, curves)}: {curve.why_no_law}."] if curve.why_no_law else []
     columns = ("sweep", "law", "serial share", "crosstalk", "what may be said")
@@ -281,12 +281,19 @@ def _laws(curves: Sequence[Curve]) -> list[str]:
 
 
 def _shares(interval: fit.Interval) -> str:
-    return " to ".join("no end" if math.isinf(end) else f"{end:.1%}" for end in interval)
+    return " to ".join("no end" if math.isinf(end) else _share(end) for end in interval)
+
+
+def _share(share: float) -> str:
+    """A part of the work, which is at most all of it: figures beyond are of no share, but of what the law lacks."""
+    return "over 100%" if share > 1 else "below 0%" if share < 0 else f"{share:.1%}"
 
 
 def _trend(shares: Sequence[float]) -> str:
     if len(shares) < 2:
         return "one share says nothing of a trend"
+    if shares[-1] > 1:
+        return "no serial part: what threads send each other takes longer than all the work of one"
     return "rises: overhead that grows" if shares[-1] > shares[0] else "does not rise: a fixed serial part, if any"
 
 

@@ -130,3 +130,14 @@ def test_pages_of_some_suites_can_be_asked_for(kept):
     store.append(record(STRONG), record(STRONG, title="cubes.mask.Mask"))
     assert [page.stem for page in report.from_store(["mask"], kept / "pages")] == ["cubes.mask.Mask-strong-embedded"]
     assert report.from_store(["nothing"], kept / "pages") == []
+
+
+def test_no_share_of_the_work_is_more_than_all_of_it():
+    """Where more threads take longer, and where they gain more than there are."""
+    slower = {1: [1.0, 1.0, 1.0], 2: [5.0, 5.1, 5.2], 4: [4.0, 4.1, 4.2], 8: [2.0, 2.1, 2.2]}
+    page = report.html_page([curve(slower)])
+    assert "over 100% at 2 threads" in page
+    assert "takes longer than all the work of one" in page
+    faster = {1: [8.0, 8.0, 8.0], 2: [3.0, 3.0, 3.1], 4: [1.9, 1.9, 2.0]}
+    assert "below 0% at 2 threads" in report.html_page([curve(faster)])
+    assert not re.search(r"\d{3,}\.\d%", page)
