@@ -50,6 +50,7 @@ def endures(backend: Backend, what: str, fault: Callable[[Running], Any], *, aft
     with running(backend) as workflow:
         done = workflow.wait_for_tasks(after)
         fault(workflow)
+        then = workflow.tasks()
         end = workflow.end()
     assert {"result", "error"} & end.keys(), workflow.other[-30:]
     if "result" in end:
@@ -61,7 +62,7 @@ def endures(backend: Backend, what: str, fault: Callable[[Running], Any], *, aft
         assert end["message"].strip()
         assert workflow.left() == []
     how = "right result" if "result" in end else f"{end['error']}: {end['message'].splitlines()[0]}"
-    report.append(f"fault: {what}, after {done} tasks: {how} ({end['seconds']:.1f} s in all)")
+    report.append(f"fault: {what}, after {done} tasks, done at {then}: {how} ({end['seconds']:.1f} s in all)")
     return end
 
 

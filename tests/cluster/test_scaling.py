@@ -45,7 +45,7 @@ def curves(backend: Backend) -> Curves:
         return measure(backend, "fixed work on containers", "compose", BURN, *PROCESSES)
 
 
-def measure(backend: Backend, title: str, label: str, *works: str, times: int = 4) -> Curves:
+def measure(backend: Backend, title: str, label: str, *works: str, times: int = 2) -> Curves:
     """The curves of some kinds of work, which are also a page among the others of this checkout."""
     before = os.getloadavg()[0]
     asked = ("--rounds", str(ROUNDS), "--times", str(times), "--label", label, "--work", *works)

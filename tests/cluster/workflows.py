@@ -40,12 +40,16 @@ class Running:
         """
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            done = max((fact["tasks"] for fact in list(self.said) if "tasks" in fact), default=0)
+            done = self.tasks()
             if done >= count:
                 return done
             assert self.process.poll() is None, f"ended after {done} tasks: {self.said[-1:]} {self.other[-20:]}"
             time.sleep(0.05)
         raise AssertionError(f"{count} tasks were not finished in {PATIENCE:.0f} s")
+
+    def tasks(self) -> int:
+        """How many tasks it has said that are finished."""
+        return max((fact["tasks"] for fact in list(self.said) if "tasks" in fact), default=0)
 
     def end(self, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait for the end, and give the result or the error."""
