@@ -11,7 +11,7 @@ WORKERS ?= 1
 SUITE_INSIDE = tests/cluster/test_commands.py::test_the_suite_passes_in_the_shell
 
 .DEFAULT_GOAL := help
-.PHONY: help install bench test fuzz suite check lint types asv-check budgets cluster-up cluster-test cluster-suite cluster-bench cluster-down lock clean
+.PHONY: help install bench test fuzz suite check lint types asv-check budgets docker cluster-up cluster-test cluster-suite cluster-bench cluster-down lock clean
 
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -49,8 +49,13 @@ asv-check: $(INSTALLED)  ## import every benchmark as asv does
 budgets: $(INSTALLED)  ## compare the counts of every graph with benchmarks/budgets.toml
 	$(RUN) benchmarks graph --check
 
-cluster-up:  ## start the mini-backend in containers, with WORKERS=4 for four workers
-	$(COMPOSE) up --detach --build --scale worker=$(WORKERS)
+docker:
+	@docker compose version >/dev/null || { echo 'The mini-backend needs docker with compose 2.30 or newer.' >&2; exit 1; }
+	@docker info >/dev/null || { echo 'Docker is here, but it does not answer this user.' >&2; exit 1; }
+
+cluster-up: docker  ## start the mini-backend in containers, with WORKERS=4 for four workers
+	@$(COMPOSE) up --detach --build --scale worker=$(WORKERS) || \
+	  { echo 'Where a port is taken, set another: make cluster-up DASHBOARD_PORT=8790 JUPYTER_PORT=8890' >&2; exit 1; }
 
 cluster-test: $(INSTALLED)  ## build, start, use, break and remove a mini-backend of its own
 	$(RUN) pytest -p no:xdist --cluster tests/cluster --deselect $(SUITE_INSIDE) $(ARGS)
@@ -61,7 +66,7 @@ cluster-suite: $(INSTALLED)  ## run the whole test suite in the mini-backend, wh
 cluster-bench: cluster-up  ## run the main job on the mini-backend
 	docker exec $${DEVCONTAINER_NAME:-openeo-devcontainer} poetry run python -m benchmarks run $(ARGS)
 
-cluster-down:  ## remove the mini-backend, and leave its image
+cluster-down: docker  ## remove the mini-backend, and leave its image
 	$(COMPOSE) down --volumes --remove-orphans
 
 lock:  ## write constraints.txt anew from the newest releases that fit together

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import socket
 import subprocess
 import time
@@ -127,10 +128,42 @@ def test_a_shell_has_all_that_is_needed(backend: Backend) -> None:
     )
     for part in ("dependencies", "git version", "lab-4", "tcp://scheduler:8786"):
         assert part in shown
+    assert "built of another" not in shown
     made = backend.checkout / "made-in-the-shell"
     assert made.stat().st_uid == backend.checkout.stat().st_uid
     assert made.stat().st_gid == backend.checkout.stat().st_gid
     made.unlink()
+
+
+def test_a_shell_says_that_the_image_is_stale(backend: Backend) -> None:
+    for name in ("pyproject.toml", "constraints.txt"):
+        file = backend.checkout / name
+        before = file.read_bytes()
+        file.write_bytes(before + b"# something newer")
+        try:
+            shown = type_into_shell(backend, "true")
+        finally:
+            file.write_bytes(before)
+        assert f"built of another {name}" in shown
+        assert "make cluster-up" in shown
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do(backend: Backend) -> None:
+    second = Backend(backend.checkout, "second", DASHBOARD_PORT=str(backend.dashboard))
+    second.environment["DEVCONTAINER_IMAGE"] = backend.environment.get("DEVCONTAINER_IMAGE", "openeo-devcontainer")
+    try:
+        with pytest.raises(RuntimeError, match="make cluster-up DASHBOARD_PORT=") as caught:
+            second.run("make", "cluster-up")
+        assert f"{backend.dashboard} failed: port is already allocated" in str(caught.value)
+    finally:
+        second.down()
+
+
+def test_without_docker_make_says_what_is_needed(backend: Backend) -> None:
+    make = shutil.which("make")
+    assert make
+    with pytest.raises(RuntimeError, match="needs docker with compose"):
+        backend.run("env", "PATH=/nowhere", make, "cluster-up")
 
 
 def test_nothing_runs_as_root_that_need_not(backend: Backend) -> None:
