@@ -70,6 +70,14 @@ class Backend:
     def compose(self, *arguments: str, timeout: float = PATIENCE) -> str:
         return self.run(*COMPOSE, *self.files, *arguments, timeout=timeout)
 
+    def build(self) -> None:
+        """Build the image that all these projects use.
+
+        Compose labels an image with the project that built it: as projects of their own they would each make another
+        image of this name, and `up` would start whatever runs on the one before anew, in the middle of its work.
+        """
+        self.compose("-p", PREFIX, "build", timeout=PATIENCE + 600)
+
     def up(self, workers: int = 1) -> None:
         """Start everything and wait until it is healthy."""
         self.compose("up", "-d", "--scale", f"worker={workers}", timeout=PATIENCE + 600)
@@ -117,7 +125,7 @@ def started(backend: Backend, workers: int = 1) -> Iterator[Backend]:
     """A backend from `up` to `down`, whatever happens in between."""
     try:
         with timed(f"up, {workers} workers"):
-            backend.compose("build", timeout=PATIENCE + 600)  # an image that is there may be older than what it is of
+            backend.build()  # an image that is there may be older than what it is of
             backend.up(workers)
         yield backend
     finally:
