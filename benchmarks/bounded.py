@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import dask
 import dask.array as da
 import dask.threaded
 import distributed
 import numpy as np
 import xarray as xr
+from dask.base import tokenize
 from dask.utils import parse_bytes
 
 from openeo_processes_dask.declare import DECLARED
@@ -35,9 +35,10 @@ SIZE = "bounded"
 COLUMNS = ("case", "cube", "spilled", "peak", "seconds", "")
 RESULT = store.ROOT / "results" / "bounded.md"
 OF_FILES = ("cubes.load", "cubes.save", "cubes.vector")  # whose cubes are as large as their files
-WHOLE = ("cubes.curves.FitCurve", "cubes.resample.ResampleCubeTemporal")  # these bring all dates together
-# Where a worker without room begins to spill, to spill more, and to pause: shares of what is left beside its modules.
-SHARES = {"target": 0.6, "spill": 0.7, "pause": 0.85, "terminate": 1.0}
+# These bring all dates together; of the processes on windows the one whose windows the caller lets see all of them.
+WHOLE = ("cubes.apply.ApplyNeighborhood", "cubes.curves.FitCurve", "cubes.resample.ResampleCubeTemporal")
+# Up to where a worker keeps results, and where it begins to spill and pauses: shares of what is left beside modules.
+SHARES = {"target": 0.6, "spill": 0.7, "pause": 0.85}
 
 
 class Passed(NamedTuple):
@@ -66,20 +67,11 @@ class Passed(NamedTuple):
 
 
 @contextlib.contextmanager
-def one_worker(limit: int, modules: int = 0) -> Iterator[distributed.Client]:
-    """Give the client of one worker of one thread, a process of its own; a limit of 0 is none.
-
-    A small limit is mostly taken by what the worker has imported. Where it is said how much that is, the shares of
-    the limit at which dask spills and pauses are those of the rest.
-    """
-    shares = {name: (modules + share * (limit - modules)) / limit for name, share in SHARES.items()} if modules else {}
-    if modules:  # the only share that is one of dask's own data, not of the process
-        shares["target"] = SHARES["target"] * (limit - modules) / limit
-    settings = {f"distributed.worker.memory.{name}": share for name, share in shares.items()}
-    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "memory_limit": limit}
+def one_worker(limit: int = 0) -> Iterator[distributed.Client]:
+    """Give the client of one worker of one thread, a process of its own; without a limit it is this machine's."""
+    options: dict[str, Any] = {"n_workers": 1, "threads_per_worker": 1, "processes": True}
     with (
-        dask.config.set(settings),
-        distributed.LocalCluster(**options, **LOCAL) as cluster,
+        distributed.LocalCluster(**options, memory_limit=limit or "auto", **LOCAL) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield client
@@ -98,7 +90,7 @@ def made_there(cube: xr.DataArray) -> xr.DataArray:
     block = functools.partial(np.full, fill_value=1, dtype=cube.dtype)  # of numpy: this package workers may lack
     shapes = itertools.product(*cube.data.chunks)
     blocks = itertools.product(*map(range, cube.data.numblocks))
-    name = f"made-{dask.base.tokenize(cube.data.name)}"
+    name = f"made-{tokenize(cube.data.name)}"
     layer = {(name, *index): (block, shape) for index, shape in zip(blocks, shapes, strict=True)}
     return cube.copy(data=da.Array(layer, name, cube.data.chunks, meta=cube.data._meta))
 
@@ -131,8 +123,9 @@ def passed(client: distributed.Client, name: str, case: tuple[Any, ...], cube: S
         found.update(_taken(client, *stream))
 
     try:
+        client.run(remote.give_back())  # what the case before has freed
         run = metrics.measure(client, lambda: None, work)
-    except (TimeoutError, distributed.KilledWorker, MemoryError) as error:
+    except (TimeoutError, distributed.KilledWorker, MemoryError, OSError) as error:  # OSError: it was ended meanwhile
         return Passed(title, given, error=f"{type(error).__name__}: {error}")
     lost = run.flags.get("lost-workers", "")
     last = list(found)[-1:]
@@ -155,29 +148,29 @@ def _taken(client: distributed.Client, graph: dict[Any, Any]) -> dict[Any, Any]:
     return {key: found[key] for key in keys}
 
 
-def modules(chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> int:
-    """The bytes that a worker takes for what these cases import and compile: a few chunks have passed through each.
+def narrowed(client: distributed.Client, chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> int:
+    """Leave a worker so much room beside what it has imported and compiled for some cases, and say how much that is.
+
+    A few chunks have passed through each case then. A single one would not do: without neighbours there are other
+    tasks, and small planes are not worth compiling for. A worker that had been started with a small limit would not
+    do either: what compiling takes is told only by the one that compiled.
 
     Raises
     ------
     RuntimeError
-        If they do not pass through one even without a limit.
-    """
-    with one_worker(0) as client:
-        for one in warm(client, chosen):
-            if one.error:
-                raise RuntimeError(f"{one.case}: not even a few chunks pass: {one.error}")
-        client.run(remote.forget_peak())
-        return int(max(client.run(remote.peak()).values()))
-
-
-def warm(client: distributed.Client, chosen: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Passed]:
-    """Let a few chunks pass through each case, so that the worker has imported what it imports for them.
-
-    A single one would not do: without neighbours there are other tasks, and small planes are not worth compiling for.
+        If a few chunks do not pass even without a limit.
     """
     few = Size((2 * CHUNK[0], CHUNK[1], 2 * CHUNK[2], 2 * CHUNK[3]), CHUNK)
-    return [passed(client, name, case, few) for name, case in chosen]
+    for name, case in chosen:
+        one = passed(client, name, case, few)
+        if one.error:
+            raise RuntimeError(f"{one.case}: not even a few chunks pass: {one.error}")
+    client.run(remote.give_back())
+    client.run(remote.forget_peak())
+    taken = int(max(client.run(remote.peak()).values()))
+    client.run(remote.narrow(), limit=taken + ROOM, held=taken, shares=SHARES)
+    client.run(remote.end_above(), limit=taken + ROOM, nanny=True)
+    return taken
 
 
 def may_spill(name: str, case: tuple[Any, ...]) -> bool:
@@ -192,25 +185,25 @@ def bounded(patterns: Sequence[str], memory: str | None = None) -> int:
     Without a limit it is what its modules take and 128 MiB; the cube then has ten times these 128 MiB.
     """
     chosen = cases(patterns)
-    taken = 0 if memory else modules(chosen)
-    limit = int(parse_bytes(memory)) if memory else taken + ROOM
-    cube = cube_of(TIMES * (limit - taken))
-    told = f", of which modules take {size(taken)}" if taken else ""
-    cut = f"{size(4 * math.prod(cube.shape))} in chunks of {size(4 * math.prod(cube.chunks))}"
-    say(f"{cut}; one worker of {size(limit)}{told}")
+    limit = int(parse_bytes(memory)) if memory else 0
+    cube = cube_of(TIMES * (limit or ROOM))
+    say(f"{size(4 * math.prod(cube.shape))} in chunks of {size(4 * math.prod(cube.chunks))}")
     found = []
     with contextlib.ExitStack() as stack:
         client: distributed.Client | None = None
+        taken = 0
         for number, (name, case) in enumerate(chosen, 1):
             if client is None:  # the first, or the one before was lost or is still busy
-                client = stack.enter_context(one_worker(limit, taken))
-                warm(client, chosen if taken else ())
+                client = stack.enter_context(one_worker(limit))
+                taken = 0 if memory else narrowed(client, chosen)
+                told = f", of which it holds {size(taken)} anyway" if taken else ""
+                say(f"one worker of {size(limit or taken + ROOM)}{told}")
             one = passed(client, name, case, cube)
-            bad = one.bad(limit, may_spill(name, case))
+            bad = one.bad(limit or taken + ROOM, may_spill(name, case))
             say(f"{number}/{len(chosen)}  {'  '.join(_row(one, bad))}")
             sys.stdout.flush()
             found.append((one, bad))
-            store.append(_record(one, name, case, limit, taken, bad))
+            store.append(_record(one, name, case, limit or taken + ROOM, taken, bad))
             if one.error:
                 stack.close()
                 client = None

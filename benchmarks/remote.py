@@ -192,6 +192,48 @@ def forget_peak() -> Callable[[], None]:
     return forget
 
 
+def give_back() -> Callable[[], None]:
+    """Give back to the system what a process has freed and keeps for later, which would count as used."""
+
+    def collect() -> None:
+        import ctypes
+        import gc
+
+        gc.collect()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc, and of no other
+        if trim is not None:
+            trim(0)
+
+    return collect
+
+
+def narrow() -> Callable[..., None]:
+    """Give a worker that runs already another limit, as if it had been started with it.
+
+    Its shares count from what the worker holds anyway: of the rest it keeps results up to `target`, begins to spill at
+    `spill`, and pauses at `pause`.
+    """
+
+    def become(dask_worker: Any, limit: int, held: int, shares: dict[str, float]) -> None:
+        manager = dask_worker.memory_manager
+        manager.memory_limit = limit
+        for name in ("target", "spill", "pause"):
+            setattr(manager, f"memory_{name}_fraction", (held + shares[name] * (limit - held)) / limit)
+        manager.data.n = int(shares["target"] * (limit - held))
+
+    return become
+
+
+def end_above() -> Callable[..., None]:
+    """Let who watches over a worker end it above another limit."""
+
+    def become(dask_worker: Any, limit: int) -> None:
+        dask_worker.memory_manager.memory_limit = limit
+        dask_worker.memory_manager.memory_terminate_fraction = 1.0
+
+    return become
+
+
 def peak() -> Callable[[], float]:
     """The peak of a process's memory since it was last forgotten, NaN where its system does not say."""
 

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from openeo_processes_dask import aliases
 from openeo_processes_dask.arguments import plain
 from openeo_processes_dask.declare import DECLARED, Process, declared
@@ -28,6 +30,7 @@ from openeo_processes_dask.expressions import (
     symbolic,
 )
 from openeo_processes_dask.graphs import child
+from openeo_processes_dask.vocabulary import Scaling
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +70,40 @@ def is_child(value: Any) -> bool:
     if isinstance(value, str):
         return _named(value) is not None
     return isinstance(value, (Expression, Mapping)) or callable(value)
+
+
+def local(expression: Expression, along: Sequence[str]) -> bool:
+    """Whether what a child process makes of the pixels of a cube needs but the values of each along some dimensions.
+
+    So it is where our own processes run on each value, or on rows of one of these dimensions; code of users is not
+    looked into, nor is what meets other cubes.
+    """
+    alone = all(np.ndim(constant) == 0 for constant in expression.constants())
+    return alone and all(_local(node, along) for node in expression.nodes)
+
+
+def _local(node: Node, along: Sequence[str]) -> bool:
+    known = declared(node.function)
+    if known is None or node.id not in ("apply", "apply_dimension"):
+        return _on_values(known)
+    inner = node.arguments["process"]
+    if isinstance(inner, (Closure, Parameter, Ref)):  # which may use values of its parent
+        return False
+    run = [declared(n.function) for n in trace(inner, *known.callbacks["process"]).nodes]
+    if node.id == "apply":
+        return all(map(_on_values, run))
+    return node.arguments["dimension"] in along and not any(p is None or p.callbacks or _on_cubes(p) for p in run)
+
+
+def _on_values(known: Process | None) -> bool:
+    """Whether a process is one of ours that is done value by value."""
+    if known is None or _on_cubes(known):
+        return False
+    return known.scaling is Scaling.BLOCKWISE and not (known.callbacks or known.engine)
+
+
+def _on_cubes(known: Process) -> bool:
+    return "cubes" in known.categories
 
 
 def _named(process_id: str) -> Process | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ import xarray as xr
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
-from openeo_processes_dask import dimensions, geometries, neighborhoods, places, zones
+from openeo_processes_dask import callbacks, dimensions, geometries, neighborhoods, places, zones
 from openeo_processes_dask.exceptions import GeometriesOverlap
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.kernels import missing, outlines
@@ -69,6 +70,9 @@ class Part(NamedTuple):
 def apply(expression: Expression, cube: xr.DataArray, found: geometries.Placed, mask: Any) -> tuple[Any, Passage]:
     """Run a child process of the cube `data` on each segment; pixels outside become the mask, or no-data.
 
+    One that needs of each pixel but its own values runs on what each block has of all segments: these may then be
+    larger than memory. All else brings a segment together.
+
     Raises
     ------
     GeometriesOverlap
@@ -79,7 +83,12 @@ def apply(expression: Expression, cube: xr.DataArray, found: geometries.Placed, 
     segments = _segments(found)
     plan = _plan(expression, cube, mask)
     if isinstance(cube.data, da.Array):
-        return _graph(plan, cube.data, segments), plan.way
+        edges = [np.cumsum((0, *cube.data.chunks[axis])) for axis in plan.axes]
+        if callbacks.local(plan.expression, [str(d) for i, d in enumerate(cube.dims) if i not in plan.axes]):
+            groups = [[segment] for segment in _by_block(segments, edges)]
+        else:
+            groups = _groups(segments, edges, max(int(math.prod(cube.data.chunksize[axis] for axis in plan.axes)), 1))
+        return _graph(plan, cube.data, groups, edges), plan.way
     whole = tuple(slice(0, n) for i, n in enumerate(cube.shape) if i not in plan.axes)
     shares = [(i, _span(s.window, (0, 0)), _span(s.window, s.window[::2])) for i, s in enumerate(segments)]
     part = Part(whole, shares)
@@ -101,9 +110,7 @@ def _segments(found: geometries.Placed) -> list[Segment]:
             raise GeometriesOverlap(f"the pixel in row {row} and column {column} of the cube lies in several polygons")
     made = []
     for some in np.split(np.arange(len(runs.rows)), np.flatnonzero(np.diff(runs.owners)) + 1) if len(rows) else ():
-        y, left, right = runs.rows[some], runs.firsts[some], runs.lasts[some]
-        window = int(y.min()), int(y.max()) + 1, int(left.min()), int(right.max()) + 1
-        made.append(Segment(y, left, right, window))
+        made.append(_segment(runs.rows[some], runs.firsts[some], runs.lasts[some]))
     return made
 
 
@@ -130,10 +137,9 @@ def _plan(expression: Expression, cube: xr.DataArray, mask: Any) -> Plan:
 # --- the graph
 
 
-def _graph(plan: Plan, data: da.Array, segments: list[Segment]) -> da.Array:
-    name = f"openeo-segments-{tokenize(plan, data.name, [s[:3] for s in segments])}"
+def _graph(plan: Plan, data: da.Array, groups: list[list[Segment]], edges: Sequence[np.ndarray]) -> da.Array:
+    name = f"openeo-segments-{tokenize(plan, data.name, [[s[:3] for s in group] for group in groups])}"
     lead = [c for i, c in enumerate(data.chunks) if i not in plan.axes]
-    edges = [np.cumsum((0, *data.chunks[axis])) for axis in plan.axes]
     starts = [np.cumsum((0, *c)) for c in lead]
     others = {
         index: tuple(slice(int(s[i]), int(s[i + 1])) for s, i in zip(starts, index, strict=True))
@@ -141,7 +147,6 @@ def _graph(plan: Plan, data: da.Array, segments: list[Segment]) -> da.Array:
     }
     layer: dict[Any, Any] = {f"{name}-plan": plan}
     under: dict[tuple[int, int], list[tuple[int, list[int]]]] = {}
-    groups = _groups(segments, edges, max(int(data.chunksize[plan.axes[0]] * data.chunksize[plan.axes[1]]), 1))
     for number, group in enumerate(groups):
         spots: dict[tuple[int, int], list[int]] = {}
         for member, segment in enumerate(group):
@@ -179,6 +184,31 @@ class _Held:
 
     def __init__(self, value: Any):
         self.value = value
+
+
+def _by_block(segments: Sequence[Segment], edges: Sequence[np.ndarray]) -> list[Segment]:
+    """What each block has of all segments, as one segment."""
+    if not segments:
+        return []
+    rows, firsts, lasts = (np.concatenate([s[column] for s in segments]) for column in range(3))
+    tops, lefts, rights = (
+        np.searchsorted(edge, places_of, side="right") - 1
+        for edge, places_of in zip((edges[0], edges[1], edges[1]), (rows, firsts, lasts), strict=True)
+    )
+    counts = rights - lefts + 1  # of blocks that a run reaches into
+    run = np.repeat(np.arange(len(rows)), counts)
+    column = lefts[run] + np.arange(len(run)) - np.repeat(np.cumsum(counts) - counts, counts)
+    firsts, lasts = np.maximum(firsts[run], edges[1][column]), np.minimum(lasts[run], edges[1][column + 1] - 1)
+    order = np.lexsort((firsts, rows[run], column, tops[run]))
+    block = (tops[run] * len(edges[1]) + column)[order]
+    return [
+        _segment(rows[run[some]], firsts[some], lasts[some])
+        for some in np.split(order, np.flatnonzero(np.diff(block)) + 1)
+    ]
+
+
+def _segment(rows: np.ndarray, firsts: np.ndarray, lasts: np.ndarray) -> Segment:
+    return Segment(rows, firsts, lasts, (int(rows.min()), int(rows.max()) + 1, int(firsts.min()), int(lasts.max()) + 1))
 
 
 def _groups(segments: Sequence[Segment], edges: Sequence[np.ndarray], most: int) -> list[list[Segment]]:

@@ -21,7 +21,7 @@ from openeo_pg_parser_networkx.pg_schema import ParameterReference
 from openeo_pg_parser_networkx.process_registry import Process
 
 from openeo_processes_dask import exceptions
-from openeo_processes_dask.callbacks import process, trace
+from openeo_processes_dask.callbacks import local, process, trace
 from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.execution import execute
 from openeo_processes_dask.process_implementations import cubes, math
@@ -310,3 +310,25 @@ def test_results_are_let_go_after_their_last_use() -> None:
     graph["n49"]["result"] = True
     execute(graph, processes={"step": step})
     assert most <= 3
+
+
+def test_what_needs_a_pixel_alone_is_known() -> None:
+    twice = node("apply", data=given("data"), process=child(m=node("multiply", x=given("x"), y=2)))
+    less = node("subtract", x=given("x"), y=given("data"))  # the whole cube, from the parent
+    along = node("apply_dimension", data=given("data"), dimension="t", process="cumsum")
+    for graph in (child(a=dict(twice)), child(a=dict(along)), child(a=dict(twice), b=node("add", x=of("a"), y=1))):
+        assert local(trace(graph, "data"), ["t", "bands"]), graph
+    udf = node("run_udf", data=given("data"), udf="def apply_datacube(cube, context): return cube", runtime="Python")
+    for graph in (
+        child(a=node("apply_dimension", data=given("data"), dimension="x", process="cumsum")),
+        child(a=node("apply_kernel", data=given("data"), kernel=[[1]])),
+        child(a=dict(twice), b=node("apply_kernel", data=of("a"), kernel=[[1]])),
+        child(a=node("apply", data=given("data"), process=child(m=less))),
+        child(a=node("apply_dimension", data=given("data"), dimension="t", process=child(u=udf))),
+        child(a=udf),
+        child(a=node("mask", data=given("data"), mask=given("context"))),
+        lambda data: data,
+        np.sqrt,
+    ):
+        assert not local(trace(graph, "data"), ["t", "bands"]), graph
+    assert not local(trace(child(a=node("add", x=given("data"), y=given("context"))), "data", context=cases.cube()), [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, ClassVar
 
 import geopandas
@@ -102,14 +103,19 @@ class ApplyKernelOnWholePlanes(ApplyKernel):
 
 
 class ApplyNeighborhood(Suite):
-    """Windows of 32 × 32 pixels with two more on each side, less the largest value of each, on planes that are cut."""
+    """Windows of 32 × 32 pixels with two more on each side, less the largest value of each, on planes that are cut.
+
+    They see all dates, which are brought together.
+    """
 
     measures = (apply_neighborhood,)
     side = 32
     rim = 2
+    dates: int | None = None
 
     def build(self) -> xr.DataArray:
         size = [{"dimension": name, "value": self.side, "unit": "px"} for name in ("x", "y")]
+        size += [{"dimension": "t", "value": self.dates, "unit": "px"}] if self.dates else []
         overlap = [{"dimension": name, "value": self.rim, "unit": "px"} for name in ("x", "y")]
         return apply_neighborhood(self.cube, _less_largest, size, overlap)
 
@@ -117,11 +123,18 @@ class ApplyNeighborhood(Suite):
         values, rim = self.cube.values, self.rim
         around = np.pad(values, [(0, 0), (0, 0), (rim, rim), (rim, rim)], constant_values=np.nan)
         out = values.copy()
-        for top in range(0, values.shape[2], self.side):
-            for left in range(0, values.shape[3], self.side):
-                seen = around[..., top : top + self.side + 2 * rim, left : left + self.side + 2 * rim]
-                out[..., top : top + self.side, left : left + self.side] -= np.nanmax(seen)
+        steps = [range(0, n, self.side) for n in values.shape[2:]]
+        for first, top, left in itertools.product(range(0, len(values), self.dates or len(values)), *steps):
+            dates = slice(first, first + (self.dates or len(values)))
+            seen = around[dates, :, top : top + self.side + 2 * rim, left : left + self.side + 2 * rim]
+            out[dates, :, top : top + self.side, left : left + self.side] -= np.nanmax(seen)
         return out
+
+
+class ApplyNeighborhoodOfDates(ApplyNeighborhood):
+    """Such windows of one date each: blocks only meet those beside them."""
+
+    dates = 1
 
 
 def _less_largest(data: xr.DataArray) -> xr.DataArray:
@@ -134,7 +147,7 @@ class ApplyPolygon(Suite):
     measures = (apply_polygon,)
     params = ([2, 16],)
     param_names = ("squares",)
-    process: ClassVar[dict[str, Any]] = {
+    process: ClassVar[Any] = {
         "process_graph": {
             "along": {
                 "process_id": "apply_dimension",
@@ -165,3 +178,19 @@ class ApplyPolygon(Suite):
         inside = shapely.intersects_xy(shapely.union_all(self.squares.to_numpy()), x, y)
         totals = np.nancumsum(self.cube.values.astype(float), axis=0)
         return np.where(inside & ~np.isnan(self.cube.values), totals, np.nan)
+
+
+class ApplyPolygonOfUsers(ApplyPolygon):
+    """The same squares, less the largest value of each by a function of users: each is brought together."""
+
+    params = ([16],)
+    process = staticmethod(_less_largest)
+
+    def expected(self, squares: int) -> np.ndarray:
+        x, y = np.meshgrid(self.cube.x.values, self.cube.y.values)
+        out = np.full(self.cube.shape, np.nan, self.cube.dtype)
+        for square in self.squares:
+            inside = shapely.intersects_xy(square, x, y)
+            if inside.any():
+                out[..., inside] = self.cube.values[..., inside] - np.nanmax(self.cube.values[..., inside])
+        return out

@@ -1,10 +1,10 @@
 """Cubes of ten times a worker's memory pass through processes on that worker.
 
-Cases that are BLOCKWISE, TREE, OVERLAP and SHUFFLE run by default; `OPENEO_BOUNDED=.` runs all of them, as `python -m
-benchmarks bounded` does, and another expression those whose names it is found in.
+Some cases of each promise run by default; `OPENEO_BOUNDED=.` runs all of them, as `python -m benchmarks bounded` does,
+and another expression those whose names it is found in.
 
-The limit of the worker is what it takes for the modules that these cases import, which is most of any small limit,
-and 128 MiB; the cube has ten times these 128 MiB.
+The limit of the worker is what it holds once it has imported and compiled what these cases need, which is most of any
+small limit, and 128 MiB; the cube has ten times these 128 MiB.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.__main__ import main
 from benchmarks.suite import suites
 from openeo_processes_dask.declare import DECLARED
 
-DEFAULT = r"ApplyKernel\(|Ndvi\(|ReduceDimensionAcrossChunks\('|MaskPolygon\(64"
+DEFAULT = r"ApplyKernel\(|ApplyNeighborhood\(|ApplyPolygon\(2|Ndvi\(|ReduceDimensionAcrossChunks\('|MaskPolygon\(64"
 CHOSEN = re.compile(os.environ.get("OPENEO_BOUNDED", DEFAULT))
 CASES = [(name, case) for name, case in bounded.cases() if CHOSEN.search(f"{name}({', '.join(map(repr, case))})")]
 OF_FILES = ("load", "save", "vector")  # modules whose processes read, write, or have no raster cube
@@ -37,10 +37,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reas
 @pytest.fixture(scope="module")
 def worker() -> Iterator[tuple[Any, int]]:
     """Give the client of a worker, and its limit."""
-    taken = bounded.modules(CASES)
-    with bounded.one_worker(taken + bounded.ROOM, taken) as client:
-        bounded.warm(client, CASES)
-        yield client, taken + bounded.ROOM
+    with bounded.one_worker() as client:
+        yield client, bounded.narrowed(client, CASES) + bounded.ROOM
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{n}{c or ''}" for n, c in CASES])

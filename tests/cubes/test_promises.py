@@ -200,7 +200,10 @@ SIZES = {
 
 # What the calls of a suite are not meant for.
 NOT_MEANT = {
-    ("ApplyNeighborhood", "all_gaps"): "its child process warns of windows without values",
+    **dict.fromkeys(
+        [(name, "all_gaps") for name in ("ApplyNeighborhood", "ApplyNeighborhoodOfDates", "ApplyPolygonOfUsers")],
+        "its child process warns of windows without values",
+    ),
     ("PredictCurve", "one date"): "its parameters are three dates",
     ("FilterBbox", "ascending"): "its box is made of rows that descend",
     **dict.fromkeys([("FilterSpatial", "one pixel"), ("MaskPolygon", "one pixel")], "its polygons have no area"),

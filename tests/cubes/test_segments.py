@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import shapely
 import xarray as xr
+from dask.callbacks import Callback
 
 from openeo_processes_dask import exceptions
 from openeo_processes_dask.process_implementations import cubes
@@ -96,6 +97,37 @@ def test_processes_of_cubes_run_on_segments(chunks: Any) -> None:
     here = np.any([chosen(shape, cube) for shape in TABLE.geometry], axis=0)
     whole = 2 * cubes.apply_dimension(cases.cube(array), "cumsum", "t").values
     np.testing.assert_allclose(result, np.where(here, whole, np.nan), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+@pytest.mark.parametrize("chunks", LAYOUTS[1:])
+@pytest.mark.parametrize("mask", [None, -7])
+def test_processes_of_pixels_run_on_what_blocks_have_of_polygons(chunks: Any, dtype: str, mask: Any) -> None:
+    array = cases.values(dtype=dtype)
+    along = node("apply_dimension", data=given("data"), dimension="t", process="cumsum")
+    results = []
+    for given_chunks in (None, chunks):
+        cube = cases.cube(array, given_chunks, **({} if dtype == "float32" else {"nodata": 0}))
+        results.append(cubes.apply_polygon(cube, TABLE, child(c=along), mask_value=mask))
+    largest = Largest()
+    with largest:
+        found = results[1].compute(scheduler="synchronous")
+    assert found.dtype == results[0].dtype
+    np.testing.assert_array_equal(found, results[0])
+    blocks = results[1].data
+    most = array[:, :, : blocks.chunksize[2], : blocks.chunksize[3]].size * found.dtype.itemsize
+    assert 0 < largest.bytes <= most  # no polygon is brought together
+
+
+class Largest(Callback):
+    """The most bytes that a task on segments returned."""
+
+    bytes = 0
+
+    def _posttask(self, key: Any, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
+        own = isinstance(key, tuple) and key[0].startswith("openeo-segments")
+        blocks = [b for b in (result if isinstance(result, list) else [result]) if own and isinstance(b, np.ndarray)]
+        self.bytes = max(self.bytes, sum(block.nbytes for block in blocks))
 
 
 @pytest.mark.parametrize("chunks", LAYOUTS)

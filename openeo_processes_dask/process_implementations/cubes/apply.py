@@ -134,7 +134,7 @@ def apply_neighborhood(
     Sizes and overlaps are in labels (`px`), in metres (`m`), without a unit in units of the labels along x and y and
     in labels elsewhere, or durations along time: those windows follow each other from the first label on. Sizes are
     rounded to whole labels, overlaps up. Blocks hold whole windows; each block costs one task, and one more where
-    it gives its edges to others.
+    it gives its edges to others. Windows that see all labels of a dimension in several chunks bring these together.
 
     Raises
     ------
@@ -170,8 +170,9 @@ def apply_polygon(
     the mask value too. A pixel belongs to a polygon if its centre lies in it or on its edge.
 
     Polygons that lie side by side run together in one task, as many as fill about one block in space with all labels
-    of the other dimensions; blocks give them only what they need. Other dimensions or labels than those of the segment
-    are refused, as by `apply_neighborhood`.
+    of the other dimensions; blocks give them only what they need. Processes on each value, or along dimensions other
+    than x and y, need no polygon as a whole: they run block by block, and polygons may be larger than memory. Other
+    dimensions or labels than those of the segment are refused, as by `apply_neighborhood`.
 
     Raises
     ------
