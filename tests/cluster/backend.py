@@ -51,18 +51,22 @@ class Backend:
         Raises
         ------
         RuntimeError
-            If it fails.
+            If it fails, or does not end in time.
         """
-        done = subprocess.run(
-            command,
-            cwd=self.checkout,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.checkout,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout,
+            )
+        except subprocess.TimeoutExpired as error:  # what it said until then tells how far it came
+            said = (error.output or b"").decode(errors="replace")
+            raise RuntimeError(f"{' '.join(command)} did not end in {timeout:.0f} s:\n{said[-16_000:]}") from None
         if check and done.returncode:
             raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}")
         return done.stdout
