@@ -15,6 +15,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
 MOST_TOGETHER = 8  # so many blocks' worth of rows meet in one task; of more, each block is cut across the rows first
+MOST_PIECES = 4  # of a block in one step; cut into more, neighbours are put together first, eight at a time
 STRIP = 1 << 21  # bytes of rows that are put together at a time, so that they are still in the cache when they are used
 
 
@@ -64,14 +65,33 @@ def one_after_the_other(run: Callable[..., Any], data: da.Array, axis: int, dtyp
 
 
 def meeting(data: da.Array, axis: int, blocks: int | None = None) -> da.Array:
-    """The array, its other axes cut as far as needed for so many blocks along an axis, or all, to meet in one task."""
+    """The array, its other axes cut as far as needed for so many blocks along an axis, or all, to meet in one task.
+
+    So far apart that each block would be cut into many pieces, all of them are put together already, in a few steps.
+    The number of tasks then grows with the blocks, and with the logarithm of how many meet; not with their square.
+    """
     wanted = math.ceil((data.numblocks[axis] if blocks is None else blocks) / MOST_TOGETHER)
     others = sorted((i for i in range(data.ndim) if i != axis), key=lambda i: -max(data.chunks[i], default=0))
     pieces = [1] * data.ndim
     for other in others:
         pieces[other] = max(1, min(wanted, min(data.chunks[other], default=0)))
         wanted = math.ceil(wanted / pieces[other])
+    if blocks is None and math.prod(pieces) > MOST_PIECES:
+        return _put_together(data, axis, pieces)
     return _cut_up(data, pieces) if max(pieces) > 1 else data
+
+
+def _put_together(data: da.Array, axis: int, pieces: Sequence[int]) -> da.Array:
+    """One block along an axis, and along the others each in so many pieces; no step makes larger blocks than the last.
+
+    By dask's own plan of steps, in tasks: those of another scheduler would be told apart by where a graph is built.
+    """
+    cut = {
+        i: -1 if i == axis else tuple(itertools.chain.from_iterable(_cut(chunk, n) for chunk in chunks))
+        for i, (chunks, n) in enumerate(zip(data.chunks, pieces, strict=True))
+    }
+    largest = MOST_TOGETHER * data.dtype.itemsize * math.prod(max(chunks, default=1) for chunks in data.chunks)
+    return data.rechunk(cut, block_size_limit=max(largest, 1), method="tasks")
 
 
 def _cut_up(data: da.Array, pieces: Sequence[int]) -> da.Array:

@@ -71,11 +71,11 @@ def options(process_id: str) -> list[dict[str, Any]]:
     return [one for one in combined if one.get("index") != 99 or one["return_nodata"]]
 
 
-def added(process_id: str, chosen: dict[str, Any], along: int, across: int) -> tuple[int, Any]:
-    """How many tasks a process adds to an array of so many blocks, and its result."""
+def added(process_id: str, chosen: dict[str, Any], along: int, across: int, width: int = 2) -> tuple[int, Any]:
+    """How many tasks a process adds to an array of so many blocks of a width, and its result."""
     process = DECLARED[process_id]
     first = next(iter(process.parameters))
-    data = da.from_array(np.ones((2 * along, 2 * across), np.float32), chunks=2)
+    data = da.from_array(np.ones((2 * along, width * across), np.float32), chunks=(2, width))
     arguments = {name: data if value is ... else value for name, value in chosen.items()}
     engine = {"axis": 0} if "axis" in process.engine else {}
     with nothing_computed():
@@ -127,6 +127,30 @@ def test_a_graph_is_built_without_computing_and_keeps_its_promise(process_id: st
     few, longer, wider = (added(process_id, chosen, *blocks)[0] for blocks in ((16, 8), (32, 8), (16, 16)))
     assert longer <= 2.2 * max(few, 16)
     assert wider <= 2.2 * max(few, 16)
+
+
+WHOLE_ROWS = [param for param in EVERY if promise(*param.values) is Scaling.SHUFFLE]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("process_id", "chosen"), WHOLE_ROWS)
+def test_rows_of_many_blocks_do_not_cost_the_square_of_them(process_id: str, chosen: dict[str, Any]) -> None:
+    """Wide blocks can be cut into as many pieces as it takes for whole rows to fit: narrow ones cannot."""
+    tasks = {along: added(process_id, chosen, along, 1, 512)[0] / along for along in (64, 512)}
+    assert tasks[64] <= 6
+    assert tasks[512] <= tasks[64] + 4  # a step more, for eight times as many
+
+
+@pytest.mark.parametrize("along", [5, 9, 32, 33, 64, 200])
+def test_rows_of_many_blocks_are_those_of_one(along: int) -> None:
+    values = np.random.default_rng(0).random((3 * along, 40, 7), np.float32)
+    values[values < 0.2] = np.nan
+    expected = np.nanmedian(values, axis=0)
+    for chunks in ((3, 40, 7), (3, 11, 5), (2, 40, 7)):
+        data = da.from_array(values, chunks=chunks)
+        found = DECLARED["median"].function(data=data, axis=0)
+        np.testing.assert_array_equal(found.compute(scheduler="sync"), expected)
+        ordered = DECLARED["sort"].function(data=data, axis=0, nodata=True)
+        np.testing.assert_array_equal(ordered.compute(scheduler="sync"), np.sort(values, axis=0))
 
 
 @pytest.mark.parametrize("process_id", sorted(UNTOUCHED))
