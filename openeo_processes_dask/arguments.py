@@ -62,6 +62,8 @@ def plain(value: Any) -> Any:
 def bounding_box(extent: Any) -> Box:
     """A bounding box from its JSON object or the parser's; without a CRS it is in EPSG:4326.
 
+    In longitude and latitude one from east of Greenwich to west of it lies across the antimeridian.
+
     Raises
     ------
     ProcessParameterInvalid
@@ -78,10 +80,12 @@ def bounding_box(extent: Any) -> Box:
     west, south, east, north = sides = [float(extent[side]) for side in ("west", "south", "east", "north")]
     if not all(map(math.isfinite, sides)):
         raise ProcessParameterInvalid(f"the bounding box {extent} has a side that is not finite")
-    if south > north or west > east:
-        raise ProcessParameterInvalid(f"the bounding box {extent} has its sides the wrong way round")
     given = extent.get("crs")
-    return Box(west, south, east, north, parse_crs(4326 if given in (None, "") else given))
+    crs = parse_crs(4326 if given in (None, "") else given)
+    across = crs.is_geographic and west > 0 > east
+    if south > north or (west > east and not across):
+        raise ProcessParameterInvalid(f"the bounding box {extent} has its sides the wrong way round")
+    return Box(west, south, east, north, crs)
 
 
 def interval(extent: Any) -> tuple[np.datetime64 | None, np.datetime64 | None]:

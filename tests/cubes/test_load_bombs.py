@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import h5py
 import numcodecs
 import numpy as np
@@ -23,6 +24,8 @@ import shapely
 import zarr
 from affine import Affine
 
+from openeo_processes_dask import exceptions
+from openeo_processes_dask.process_implementations.cubes import load_collection
 from openeo_processes_dask.process_implementations.cubes.loading import payloads
 from tests.serving import served
 
@@ -177,15 +180,34 @@ def payload(path: Path, codec: str) -> None:
     chunk.write_bytes(content)
 
 
-def hdf5_payload(path: Path, where: str, **more: Any) -> None:
+def hdf5_twice(path: Path) -> None:
+    """A variable that is deflated twice, of which a block of some hundred bytes becomes 300 MB."""
+    hdf5_payload(path, None)
+    with h5py.File(path, "a") as file:
+        del file["a"]
+        kept = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        kept.set_chunk((64, 64))
+        kept.set_deflate(1)
+        kept.set_deflate(1)
+        space = h5py.h5s.create_simple((64, 64))
+        data = h5py.Dataset(h5py.h5d.create(file.id, b"a", h5py.h5t.IEEE_F64LE, space, kept))
+        for i, name in enumerate(("y", "x")):
+            data.dims[i].attach_scale(file[name])
+        data.id.write_direct_chunk((0, 0), zlib.compress(zlib.compress(bytes(LARGE), 9), 9))
+
+
+def hdf5_payload(path: Path, where: str | None, **more: Any) -> None:
     """A variable or a coordinate of which a block of kilobytes becomes 300 MB."""
     with h5py.File(path, "w") as file:
         for name in ("y", "x"):
             axis = file.create_dataset(name, data=np.arange(64.0), chunks=(64,), compression="gzip")
             axis.make_scale(name)
-        data = file.create_dataset("a", data=np.ones((64, 64)), chunks=(64, 64), compression="gzip", **more)
+        more = {"compression": "gzip", **more} if "scaleoffset" not in more else more
+        data = file.create_dataset("a", data=np.ones((64, 64)), chunks=(64, 64), **more)
         for i, name in enumerate(("y", "x")):
             data.dims[i].attach_scale(file[name])
+        if where is None:
+            return
         file[where].id.write_direct_chunk((0,) * file[where].ndim, zlib.compress(bytes(LARGE), 9))
 
 
@@ -224,6 +246,10 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str, str]] = {
     },
     "payload.nc": (lambda path: hdf5_payload(path, "a"), "netCDF", "block of at least"),
     "shuffled payload.nc": (lambda path: hdf5_payload(path, "a", shuffle=True), "url netCDF", "block of at least"),
+    "payload of a collection.nc": (lambda path: hdf5_payload(path, "a"), "collection", "block of at least"),
+    "twice.nc": (hdf5_twice, "netCDF", "block of at least"),
+    "twice in a collection.nc": (hdf5_twice, "collection", "block of at least"),
+    "unknown.nc": (lambda path: hdf5_payload(path, None, scaleoffset=2), "netCDF", "compressed by filter 6"),
     "coordinate.nc": (lambda path: hdf5_payload(path, "x"), "collection", "block of at least"),
     "rows.parquet": (lambda path: parquet(path, 3_000_000, 1), "GeoParquet", "holds more than 32.00 MiB"),
     "texts.parquet": (lambda path: parquet(path, 200_000, 20_000), "GeoParquet", "holds more than 32.00 MiB"),
@@ -238,6 +264,24 @@ def test_what_is_enormous_inside_is_refused(name: str, tmp_path: Path) -> None:
     files = [one for one in path.rglob("*") if one.is_file()] if path.is_dir() else [path]
     assert sum(one.stat().st_size for one in files) < SIZE
     assert expected in told(how, str(path))
+
+
+def test_dates_that_do_not_follow_each_other_are_looked_at_where_they_lie(tmp_path: Path) -> None:
+    path = tmp_path / "a.nc"
+    with h5py.File(path, "w") as file:
+        days = np.array([0, 4, 1, 5])
+        for name, values in (("t", days), ("y", np.arange(64.0)), ("x", np.arange(64.0))):
+            file.create_dataset(name, data=values).make_scale(name)
+        file["t"].attrs["units"] = "days since 2023-01-01"
+        data = file.create_dataset("a", data=np.ones((4, 64, 64)), chunks=(1, 64, 64), compression="gzip")
+        for i, name in enumerate(("t", "y", "x")):
+            data.dims[i].attach_scale(file[name])
+        data.id.write_direct_chunk((3, 0, 0), zlib.compress(bytes(LARGE), 9))
+    with dask.config.set({"openeo.load.size": LIMIT}):
+        early = load_collection(str(path), None, ["2023-01-01", "2023-01-03"])
+        assert (early == 1).all()
+        with pytest.raises(exceptions.FileContentInvalid, match="block of at least"):
+            load_collection(str(path), None, ["2023-01-05", "2023-01-07"]).compute()
 
 
 class Zipped(http.server.BaseHTTPRequestHandler):

@@ -18,6 +18,7 @@ FLOORS = [
         "coarsening",
         "geometries",
         "segments",
+        "turns",
         "globe",
         "vectors",
         "zones",

@@ -8,7 +8,7 @@ import numpy as np
 import shapely
 import xarray as xr
 
-from openeo_processes_dask import dimensions, geometries, vectors
+from openeo_processes_dask import dimensions, geometries, turns, vectors
 from openeo_processes_dask.arguments import Box, bounding_box, instants, interval
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.checking import checked
@@ -75,7 +75,9 @@ def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVector
     """Keep the pixels whose centres lie in a bounding box or on its edge, or the geometries that lie wholly in it.
 
     For pixels, a box in another CRS than the cube's is replaced by the box that encloses it there; geometries are
-    brought to the CRS of the box. Without any pixel or geometry inside the result is empty.
+    brought to the CRS of the box. Without any pixel or geometry inside the result is empty. In longitude and latitude
+    a box may lie across the antimeridian or where the cube's longitudes begin again: what lies on both sides comes
+    beside each other, with longitudes that go on.
     """
     cube = dimensions.as_cube(data)
     box = bounding_box(extent)
@@ -89,8 +91,9 @@ def filter_bbox(data: RasterOrVectorCube, extent: BoundingBox) -> RasterOrVector
             raise ProcessParameterInvalid(f"the bounding box {extent} cannot be brought to {crs.name}")
     elif isinstance(extent, dict) and extent.get("crs") is not None:
         raise CRSInvalid(f"the cube has no CRS to compare with the box in {extent['crs']!r}")
-    kept = {x: _between(cube, x, box.west, box.east), y: _between(cube, y, box.south, box.north)}
-    return cube.isel(kept)
+    elif box.west > box.east:
+        raise ProcessParameterInvalid(f"the cube has no CRS, so that {extent} has its sides the wrong way round")
+    return _pixels_within(cube.isel({y: _between(cube, y, box.south, box.north)}), x, box, crs)
 
 
 @declare("cubes", "filter", scaling=Scaling.BLOCKWISE)
@@ -184,11 +187,27 @@ def filter_vector(data: VectorCube, geometries: VectorCube, relation: Relation =
     return cube.isel({given.dimension: dimensions.positions(kept)})
 
 
+def _pixels_within(cube: xr.DataArray, x: str, box: Box, crs: Any) -> xr.DataArray:
+    """The columns of a cube whose centres lie between the west and the east of a box, however often it turns."""
+    if turns.turn(crs) is None or not cube.sizes[x] or x not in cube.coords:
+        return cube.isel({x: _between(cube, x, box.west, box.east)})
+    straight, labels = turns.straight(box), np.asarray(cube[x].values, float)
+    found = []
+    for offset in turns.offsets(box, float(labels.min()), float(labels.max())):
+        where = _between(cube, x, straight.west - offset, straight.east - offset)
+        if cube[x][where].size:
+            found.append((offset, cube.isel({x: where})))
+    return turns.joined(found, x, crs) if found else cube.isel({x: slice(0, 0)})
+
+
 def _geometries_within(cube: xr.DataArray, box: Box) -> xr.DataArray:
     """The vector cube of the geometries that lie wholly in a box; empty ones do not."""
     given = vectors.read(cube, "data")
     shapes = vectors.reprojected(given.shapes, given.crs, box.crs)
-    kept = shapely.within(shapely.make_valid(shapes), shapely.box(box.west, box.south, box.east, box.north))
+    box = turns.straight(box)
+    offsets = turns.offsets(box, *turns.reach(shapes))
+    boxes = [shapely.box(box.west - one, box.south, box.east - one, box.north) for one in offsets]
+    kept = shapely.within(shapely.make_valid(shapes), shapely.union_all(boxes))
     return cube.isel({given.dimension: dimensions.positions(kept)})
 
 
@@ -215,4 +234,4 @@ def _between(cube: xr.DataArray, dimension: str, lowest: float, highest: float) 
         raise ProcessParameterInvalid(f"dimension {dimension!r} has no coordinates to compare with the box")
     room = 1e-6 * abs(centres[1] - centres[0]) if centres.size > 1 else 0.0
     above, below = centres >= lowest - room, centres <= highest + room
-    return dimensions.positions(above & below if lowest <= highest else above | below)  # else across the antimeridian
+    return dimensions.positions(above & below)

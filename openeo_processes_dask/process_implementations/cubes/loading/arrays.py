@@ -10,17 +10,17 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+import shapely
 import xarray as xr
 from dask.base import tokenize
 from dask.utils import format_bytes
-from odc.geo.geobox import GeoBox
 
-from openeo_processes_dask import dimensions, grids
+from openeo_processes_dask import dimensions, grids, turns
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid, FileNotFound, LabelNotAvailable
 
 from . import address, chunking, coverage, cutting, features, names, payloads
-from .layers import storable
 from .request import Band, Request
+from .stacks import Asked, Place, Stack, nodata_of
 
 NETCDF = (".nc", ".nc4", ".cdf")
 ZARR = (".zgroup", ".zmetadata", "zarr.json")
@@ -38,107 +38,8 @@ class Opened:
     along: bool  # whether one variable holds all bands
     time: np.datetime64 | None = None  # the only one of a file without a temporal dimension
     first: int = 0  # the position in the file of the first date that is left
+    dates: tuple[int, ...] | None = None  # positions of those that are left, where they do not follow each other
     brought: bool = False  # whether a user has brought it
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Polygons, the cube's grid, rows and columns of the file's blocks, and where in these the grid begins."""
-
-    polygons: cutting.Polygons
-    grid: GeoBox
-    tile: tuple[int, int]
-    start: tuple[int, int]
-
-    def parts(self, rows: slice, columns: slice) -> list[tuple[slice, slice]]:
-        """The rows and columns of a block, counted from where it begins, that have to be read."""
-        part = coverage.part(self.grid, rows.start, columns.start, rows.stop, columns.stop)
-        start = self.start[0] + rows.start, self.start[1] + columns.start
-        return cutting.rectangles(self.polygons, part, self.tile, start)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a band lies in an HDF5 file: its variable, whose dimensions begin so far inside or are one position."""
-
-    variable: str
-    starts: tuple[tuple[str, int], ...]
-
-    def check(self, path: Path, where: dict[str, slice]) -> None:
-        """Look at the blocks that are about to be read."""
-        inside = [(start, where.get(axis, slice(0, 1))) for axis, start in self.starts]
-        payloads.check_hdf5(path, self.variable, [_moved(one, start) for start, one in inside])
-
-
-class Stack:
-    """What dask asks of an array, over the bands of one file: a slice is read when it is asked for."""
-
-    ndim = 4
-
-    def __init__(
-        self,
-        path: Path,
-        parts: Sequence[xr.Variable],
-        dtype: np.dtype,
-        nodata: Any,
-        asked: Asked | None,
-        places: Sequence[Place],
-    ) -> None:
-        self.path = path
-        self.places = places  # of which blocks are looked at first
-        self.asked = asked  # None for all
-        self.parts = parts
-        self.stored = [_nodata(part) for part in parts]
-        self.dtype = dtype
-        self.nodata = nodata
-        sizes = parts[0].sizes
-        self.shape = (sizes.get("t", 1), len(parts), sizes["y"], sizes["x"])
-
-    def __getitem__(self, key: tuple[slice | int, ...]) -> np.ndarray:
-        """The values of a block as the common type; dask hands on what is cut out of blocks, such as one position."""
-        cut = (one if isinstance(one, slice) else slice(one, one + 1) for one in key)
-        dates, bands, rows, columns = (slice(*one.indices(n)[:2]) for one, n in zip(cut, self.shape, strict=True))
-        sizes = [one.stop - one.start for one in (dates, bands, rows, columns)]
-        if self.asked is None:
-            out, parts = np.empty(sizes, self.dtype), [(slice(0, sizes[2]), slice(0, sizes[3]))]
-        else:
-            out, parts = np.full(sizes, self.nodata, self.dtype), self.asked.parts(rows, columns)
-        for place, number in enumerate(range(bands.start, bands.stop)):
-            for down, across in parts:
-                where = {"t": dates, "y": _moved(down, rows.start), "x": _moved(across, columns.start)}
-                self._fill(out[:, place, down, across], number, where)
-        return out[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
-
-    def _fill(self, out: np.ndarray, number: int, where: dict[str, slice]) -> None:
-        """Write the values of a band as the common type into a part of a block."""
-        values = self._read(number, where)
-        out[:] = values
-        gaps = chunking.is_gap(values, self.stored[number])
-        if gaps is not None and self.stored[number] != self.nodata:
-            np.copyto(out, self.nodata, where=gaps)
-
-    def _read(self, number: int, where: dict[str, slice]) -> np.ndarray:
-        """Values in the order of t, y and x; turned after they were read, because xarray reads turned ones slowly."""
-        part = self.parts[number]
-        wanted = part.isel({axis: one for axis, one in where.items() if axis in part.dims})
-        try:
-            if self.places:
-                self.places[number].check(self.path, where)
-            values = np.asarray(wanted.values)
-        except FileNotFoundError as error:
-            raise FileNotFound(f"{self.path}: there is no such file") from error
-        except (OSError, RuntimeError, KeyError, ValueError) as error:  # what HDF5 and decompressors raise
-            raise FileContentInvalid(f"{self.path} cannot be read: {error}") from error
-        return values.transpose([part.dims.index(axis) for axis in where if axis in part.dims])
-
-    def __dask_tokenize__(self) -> object:
-        about = self.path.stat()
-        place = [tokenize(str(part.dims)) for part in self.parts]
-        return str(self.path), about.st_mtime_ns, about.st_size, place, tokenize(self.asked and self.asked.polygons)
-
-
-def _moved(part: slice, start: int) -> slice:
-    return slice(part.start + start, part.stop + start)
 
 
 def is_store(path: Path) -> bool:
@@ -151,8 +52,9 @@ def is_store(path: Path) -> bool:
 def cube(paths: Sequence[Path], request: Request, brought: bool = False) -> xr.DataArray:
     """The cube of one file, or of several that follow each other in time.
 
-    Where users have brought the files, compressed blocks of HDF5 that may become too much are looked at before they
-    are read, which takes as long as to read them. Those of zarr mostly say it in front, and always are.
+    Compressed blocks that may become too much are looked at before they are read. Those of zarr mostly say it in
+    front; those of HDF5 are large ones only, with which it takes as long as to read them. Of files that users have
+    `brought`, none may be compressed by what is not known here.
 
     Raises
     ------
@@ -272,7 +174,9 @@ def _in_time(one: Opened, request: Request) -> Opened | None:
     kept = np.array([request.keeps(moment) for moment in data["t"].values], bool)
     if not kept.any():
         return None
-    return replace(one, data=data.isel(t=_slice(kept)), first=int(np.argmax(kept)))
+    chosen = _slice(kept)
+    dates = None if isinstance(chosen, slice) else tuple(chosen.tolist())
+    return replace(one, data=data.isel(t=chosen), first=int(np.argmax(kept)), dates=dates)
 
 
 def _slice(kept: np.ndarray) -> Any:
@@ -284,18 +188,25 @@ def _slice(kept: np.ndarray) -> Any:
 
 def _cube(one: Opened, chosen: Sequence[Band], request: Request) -> xr.DataArray:
     crs = dimensions.crs(one.data) or _geographic(one.data)
-    if request.area is not None and crs is not None and crs.is_geographic and "x" in one.data.coords:
-        one = replace(one, data=cutting.turned(one.data, request.area.to_crs(crs).box, one.path))
-    data, polygons = _in_area(one.data, crs, request, one.path)
+    parts = [
+        (turn, _part(one, chosen, crs, inside, polygons)) for turn, inside, polygons in _limited(one, crs, request)
+    ]
+    return turns.joined(parts, "x", crs)
+
+
+def _part(
+    one: Opened, chosen: Sequence[Band], crs: Any, inside: dict[str, Any], polygons: tuple[shapely.Geometry, ...]
+) -> xr.DataArray:
+    """The part of a file at some positions along y and x."""
+    data = one.data.isel(inside)
     parts = [_variable(one, data, band) for band in chosen]
     gaps = bool(polygons)
-    dtype, nodata = chunking.shared({(part.dtype, _nodata(part)) for part in parts}, gaps)
+    dtype, nodata = chunking.shared({(part.dtype, nodata_of(part)) for part in parts}, gaps)
     blocks = _stored_blocks(parts[0])
     starts = one.first, _start("y", one.data, data), _start("x", one.data, data)
     shapes = cutting.Polygons.of(polygons)
     asked = None if shapes is None else Asked(shapes, grids.of(data[one.variables[0]]), blocks[1:], starts[1:])
-    doubtful = one.brought and not one.path.is_dir() and _is_hdf5(one.path)
-    places = [_place(one, band, starts) for band in chosen] if doubtful else []
+    places = [_place(one, band, starts) for band in chosen] if _doubtful(one) else []
     stack = Stack(one.path, parts, dtype, nodata, asked, places)
     sizes = chunking.chunks(stack.shape, dtype.itemsize, blocks, starts)
     # sizes alone do not tell one part of a file from another
@@ -328,22 +239,32 @@ def _labelled(
     return cube.rename(None)
 
 
-def _in_area(data: xr.Dataset, crs: Any, request: Request, path: Path) -> tuple[xr.Dataset, Any]:
+def _limited(one: Opened, crs: Any, request: Request) -> list[tuple[float, dict[str, Any], Any]]:
+    """Positions and polygons of what lies in the area; several, with what to add to longitudes that begin again in it.
+
+    Raises
+    ------
+    NoDataAvailable
+        If nothing does.
+    CRSInvalid, FileContentInvalid
+        If the file does not say where its pixels are.
+    """
     if request.area is None:
-        return data, ()
+        return [(0.0, {}, ())]
     if crs is None:
-        raise CRSInvalid(f"{path} has no CRS, so that no area can be cut out of it")
-    area = request.area.to_crs(crs)
-    box = area.box
-    if not {"x", "y"} <= set(data.coords):
-        raise FileContentInvalid(f"{path} has no coordinates along x and y, so that no area can be cut out of it")
-    inside = {}
-    for name, low, high in (("x", box.west, box.east), ("y", box.south, box.north)):
-        kept = (data[name].values >= low) & (data[name].values <= high)
-        if not kept.any():
-            raise request.nothing(str(path), "no pixel's centre lies")
-        inside[name] = _slice(kept)
-    return data.isel(inside), area.polygons
+        raise CRSInvalid(f"{one.path} has no CRS, so that no area can be cut out of it")
+    if not {"x", "y"} <= set(one.data.coords):
+        raise FileContentInvalid(f"{one.path} has no coordinates along x and y, so that no area can be cut out of it")
+    x, y = one.data["x"].values, one.data["y"].values
+    found = []
+    for turn, area in request.area.to_crs(crs).turned(float(x.min()), float(x.max())):
+        box = area.box
+        across, down = (x >= box.west) & (x <= box.east), (y >= box.south) & (y <= box.north)
+        if across.any() and down.any():
+            found.append((turn, {"x": _slice(across), "y": _slice(down)}, area.polygons))
+    if not found:
+        raise request.nothing(str(one.path), "no pixel's centre lies")
+    return found
 
 
 def _variable(one: Opened, data: xr.Dataset, band: Band) -> xr.Variable:
@@ -358,15 +279,15 @@ def _variable(one: Opened, data: xr.Dataset, band: Band) -> xr.Variable:
 def _place(one: Opened, band: Band, starts: tuple[int, int, int]) -> Place:
     variable = one.variables[0] if one.along else band.name
     inside = {**dict(zip(("t", "y", "x"), starts, strict=True)), "bands": one.bands.index(band)}
-    return Place(variable, tuple((str(axis), inside[str(axis)]) for axis in one.data[variable].dims))
+    axes = tuple((str(axis), inside[str(axis)]) for axis in one.data[variable].dims)
+    return Place(variable, axes, one.dates, one.brought)
 
 
-def _nodata(part: xr.Variable) -> Any:
-    for name in ("_FillValue", "missing_value", "nodata"):
-        value = storable(part.attrs.get(name), part.dtype)
-        if value is not None:
-            return value
-    return math.nan if part.dtype.kind == "f" else None
+def _doubtful(one: Opened) -> bool:
+    """Whether blocks have to be looked at before they are read; zarr's always are."""
+    if one.path.is_dir() or not _is_hdf5(one.path):
+        return False
+    return any(payloads.doubtful(one.path, name) for name in one.variables)
 
 
 def _stored_blocks(part: xr.Variable) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyproj
@@ -111,8 +111,16 @@ def contains(outer: GeoBox, inner: GeoBox) -> bool:
     return left < SAME and top < SAME and right > inner.shape[1] - SAME and bottom > inner.shape[0] - SAME
 
 
-def limited(grid: GeoBox, request: Request, source: str) -> tuple[GeoBox, tuple[shapely.Geometry, ...]]:
-    """The part of a grid that lies in the area asked for, and the polygons of that area in the grid's CRS.
+class Limited(NamedTuple):
+    """A part of a grid that lies in an area, whose polygons are in the grid's CRS; what to add to its longitudes."""
+
+    grid: GeoBox
+    polygons: tuple[shapely.Geometry, ...]
+    turn: float = 0.0
+
+
+def limited(grid: GeoBox, request: Request, source: str) -> list[Limited]:
+    """The parts of a grid that lie in the area asked for: several where longitudes begin again within it.
 
     Raises
     ------
@@ -122,15 +130,17 @@ def limited(grid: GeoBox, request: Request, source: str) -> tuple[GeoBox, tuple[
         If an area is asked for and the grid has no CRS.
     """
     if request.area is None:
-        return grid, ()
+        return [Limited(grid, ())]
     crs = crs_of(grid)
     if crs is None:
         raise CRSInvalid(f"{source} has no CRS, so that no area can be cut out of it")
-    area = request.area.to_crs(crs)
-    inside = crop(grid, area.box)
-    if inside is None:
+    box = grid.boundingbox
+    turned = request.area.to_crs(crs).turned(box.left, box.right)
+    found = [(crop(grid, area.box), area.polygons, turn) for turn, area in turned]
+    parts = [Limited(inside, polygons, turn) for inside, polygons, turn in found if inside is not None]
+    if not parts:
         raise request.nothing(source, "no pixel's centre lies")
-    return inside, area.polygons
+    return parts
 
 
 def nearest(grid: GeoBox, source: GeoBox) -> tuple[np.ndarray, np.ndarray, tuple[Any, ...]]:

@@ -6,7 +6,6 @@ import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -16,9 +15,6 @@ import shapely
 import xarray as xr
 from affine import Affine
 from odc.geo.geobox import GeoBox
-
-from openeo_processes_dask.arguments import Box
-from openeo_processes_dask.exceptions import FileContentInvalid
 
 from . import coverage
 
@@ -109,23 +105,3 @@ def _merged(met: np.ndarray, rows: list[int], columns: list[int]) -> list[tuple[
         sides = [slice(columns[a], columns[b]) for a, b in zip(ends[::2], ends[1::2], strict=True)]
         found += [(slice(rows[top], rows[bottom]), side) for side in sides]
     return found
-
-
-def turned(data: xr.Dataset, box: Box, path: Path) -> xr.Dataset:
-    """A file in degrees with its longitudes as a box counts them: 350 degrees east are 10 degrees west.
-
-    Raises
-    ------
-    FileContentInvalid
-        If the box lies on both sides of where the file's longitudes begin again.
-    """
-    x = data["x"]
-    here, there = ((values >= box.west) & (values <= box.east) for values in (x.values, x.values - 360))
-    if not there.any():
-        return data
-    if here.any():
-        raise FileContentInvalid(
-            f"{path} has longitudes from {x.values.min():g} to {x.values.max():g}, and an area from {box.west:g} to"
-            f" {box.east:g} lies on both ends of them: load what is west and what is east of 0 apart, and merge them"
-        )
-    return data.assign_coords(x=("x", x.values - 360, x.attrs))

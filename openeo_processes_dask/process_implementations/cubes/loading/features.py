@@ -11,7 +11,7 @@ import pyproj
 import shapely
 import xarray as xr
 
-from openeo_processes_dask import dimensions, vectors
+from openeo_processes_dask import dimensions, turns, vectors
 from openeo_processes_dask.exceptions import CRSInvalid, FileContentInvalid
 
 from .layers import storable
@@ -114,9 +114,10 @@ def _limited(path: Path, cube: xr.DataArray, dimension: str, crs: Any, request: 
         if crs is None:
             raise CRSInvalid(f"{path} has no CRS, so that no area can be cut out of it")
         area = request.area.to_crs(crs)
-        box = shapely.box(area.box.west, area.box.south, area.box.east, area.box.north)
-        whole = shapely.union_all(np.array(area.polygons, object)) if area.polygons else box
         shapes = cube[dimension].values
+        box, turned = area.box, area.turned(*turns.reach(shapes))
+        boxes = [shapely.box(one.box.west, box.south, one.box.east, box.north) for _, one in turned]
+        whole = shapely.union_all(np.array([p for _, one in turned for p in one.polygons] or boxes, object))
         inside = shapely.within(shapely.make_valid(shapes), whole) & ~shapely.is_empty(shapes)
         if not inside.any():
             raise request.nothing(str(path), "no geometry lies")

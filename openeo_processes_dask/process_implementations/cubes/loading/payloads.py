@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import functools
-import itertools
 import json
 import lzma
 import math
@@ -28,7 +27,8 @@ STEP = 2**20  # bytes that are decompressed at a time only to count them
 PER_BLOCK = 2**17  # bytes that a block of zstandard can become at most
 DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 METADATA = ("zarr.json", ".zarray")
-HDF5_DEFLATE, HDF5_SUM, HDF5_LZF = 1, 3, 32000  # numbers of filters
+HDF5_DEFLATE, HDF5_SHUFFLE, HDF5_SUM, HDF5_LZF = 1, 2, 3, 32000  # numbers of filters
+RATIOS = {HDF5_DEFLATE: DEFLATED, HDF5_SHUFFLE: 1, HDF5_SUM: 1, HDF5_LZF: LZF}
 
 
 class Index(NamedTuple):
@@ -110,7 +110,7 @@ def check(content: Any, codecs: Sequence[str], called: str) -> None:
         raise _too_large(called, size)
 
 
-def check_hdf5(path: Path, name: str | None = None, within: Sequence[slice] = ()) -> None:
+def check_hdf5(path: Path, name: str | None = None, within: Sequence[slice] = (), brought: bool = False) -> None:
     """Look at blocks of a variable; without a name at those of all coordinates, which are read at once.
 
     Args
@@ -118,6 +118,7 @@ def check_hdf5(path: Path, name: str | None = None, within: Sequence[slice] = ()
     path: of the file.
     name: of a variable.
     within: positions along its dimensions that are about to be read.
+    brought: whether a user has brought the file: then what compresses it must be known here.
 
     Raises
     ------
@@ -126,35 +127,68 @@ def check_hdf5(path: Path, name: str | None = None, within: Sequence[slice] = ()
     """
     import h5py
 
-    small = path.stat().st_size * DEFLATED <= address.most()
-    if small and name is not None:
+    if name is not None and not doubtful(path, name):
         return
     with h5py.File(path, "r") as file:
         if name is None:  # h5netcdf asks for this first, and leaves a file behind that cannot be closed if that fails
             file.attrs.get("_nc3_strict")
-        for one in () if small else [file[name]] if name is not None else file.values():
+        for one in [file[name]] if name is not None else file.values():
             if isinstance(one, h5py.Dataset) and one.chunks and (name is not None or one.ndim < 2):
-                _check_dataset(one, list(within) or [slice(0, size) for size in one.shape], f"{path}: {one.name}")
+                _check_dataset(
+                    one, list(within) or [slice(0, size) for size in one.shape], f"{path}: {one.name}", brought
+                )
 
 
-def _check_dataset(data: Any, within: Sequence[slice], called: str) -> None:
+def doubtful(path: Path, name: str) -> bool:
+    """Whether a variable of an HDF5 file has blocks that might become too much, by the bytes that they take."""
+    about = path.stat()
+    return _doubtful(str(path), about.st_mtime_ns, about.st_size, name, address.most())
+
+
+@functools.lru_cache(1024)
+def _doubtful(path: str, modified: int, size: int, name: str, most: int) -> bool:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return bool(file[name].chunks) and bool(_suspects(file[name], most))
+
+
+def _filters(data: Any) -> list[int]:
     pipeline = data.id.get_create_plist()
-    kinds = [pipeline.get_filter(i)[0] for i in range(pipeline.get_nfilters())]
-    ratio = DEFLATED if HDF5_DEFLATE in kinds else LZF if HDF5_LZF in kinds else 1
-    ranges = [
-        range(one.start // n * n, min(one.stop, size), n)
-        for one, n, size in zip(within, data.chunks, data.shape, strict=True)
-    ]
-    for place in itertools.product(*ranges):
-        stored = data.id.get_chunk_info_by_coord(place)
-        if stored.byte_offset is None or stored.size * ratio <= address.most():
+    return [pipeline.get_filter(i)[0] for i in range(pipeline.get_nfilters())]
+
+
+def _suspects(data: Any, most: int) -> list[Any]:
+    """The blocks of a dataset that may become too much, found in one pass over where they lie."""
+    ratio = math.prod(RATIOS.get(kind, math.inf) for kind in _filters(data))
+    found: list[Any] = []
+
+    def look(block: Any) -> None:
+        if block.size * ratio > most:
+            found.append(block)
+
+    if ratio > 1 or data.nbytes > most:
+        data.id.chunk_iter(look)
+    return found
+
+
+def _check_dataset(data: Any, within: Sequence[slice], called: str, brought: bool) -> None:
+    kinds = _filters(data)
+    for block in _suspects(data, address.most()):
+        sides = zip(block.chunk_offset, data.chunks, within, strict=True)
+        if not all(start < one.stop and start + size > one.start for start, size, one in sides):
             continue
-        used = [kind for i, kind in enumerate(kinds) if not stored.filter_mask >> i & 1 and kind != HDF5_SUM]
-        if stored.size > address.most() or HDF5_LZF in used or HDF5_DEFLATE in used[:-1]:
-            raise _too_large(called, stored.size)
-        if HDF5_DEFLATE in used:
-            _, content = data.id.read_direct_chunk(place)
+        used = [kind for i, kind in enumerate(kinds) if not block.filter_mask >> i & 1]
+        packing = [kind for kind in used if RATIOS.get(kind, math.inf) > 1]
+        unknown = [kind for kind in packing if kind not in RATIOS]
+        if brought and unknown:
+            raise FileContentInvalid(f"{called} is compressed by filter {unknown[0]}, of which nobody knows what comes")
+        bound = block.size * math.prod(RATIOS.get(kind, 1) for kind in packing)
+        if packing == [HDF5_DEFLATE] and block.size <= address.most():
+            _, content = data.id.read_direct_chunk(block.chunk_offset)
             check(content, ["zlib"], called)
+        elif bound > address.most():
+            raise _too_large(called, block.size)
 
 
 def _too_large(called: str, size: int) -> FileContentInvalid:

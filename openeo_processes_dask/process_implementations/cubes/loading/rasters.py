@@ -18,7 +18,7 @@ from dask.blockwise import BlockwiseDepDict, blockwise
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
 
-from openeo_processes_dask import dimensions, grids
+from openeo_processes_dask import dimensions, grids, turns
 from openeo_processes_dask.exceptions import ProcessParameterInvalid
 from openeo_processes_dask.vocabulary import METHODS
 
@@ -49,23 +49,28 @@ def cube(
         If there is an area, but no CRS.
     """
     whole = coverage.common(layer.grid for layer in layers)
-    grid, polygons = coverage.limited(whole, request, source)
-    reached = _reaching(layers, grid)
-    layers = [layer for layer in layers if id(layer.grid) in reached]
+    parts = coverage.limited(whole, request, source)
+    reached = set().union(*(_reaching(layers, part.grid) for part in parts))
+    layers = _grouped([layer for layer in layers if id(layer.grid) in reached])
     if not layers:
         raise request.nothing(source, "no image lies")
-    layers = _ways(_grouped(layers), grid)
     times = sorted({layer.time for layer in layers if layer.time is not None})
-    cells = _cells(layers, times, bands)
+    cells = [_cells(_ways(layers, part.grid), times, bands) for part in parts]
+    expected = max(len(times), 1) * len(bands)
     masked = any(layer.masked and layer.nodata is None for layer in layers)
-    gaps = bool(polygons) or masked or _uncovered(cells, max(len(times), 1) * len(bands), grid)
-    dtype, nodata = chunking.shared({layer.given for layer in layers}, gaps)
-    row, column = coverage.offset(grid, layers[0].grid) or (0, 0)
-    shape = (max(len(times), 1), len(bands), *grid.shape)
-    sizes = chunking.chunks(shape, dtype.itemsize, (1, *block), (0, row, column))
-    shapes = cutting.Polygons.of(polygons)
-    values = _lazy(cells, grid, sizes, dtype, nodata, shapes)
-    return _labelled(values, times, bands, grid, shapes, nodata)
+    polygons = any(part.polygons for part in parts)
+    gaps = polygons or masked or any(_uncovered(c, expected, p.grid) for c, p in zip(cells, parts, strict=True))
+    given = {layer.given for one in cells for found in one.values() for layer in found}
+    dtype, nodata = chunking.shared(given, gaps)
+    made = []
+    for one, part in zip(cells, parts, strict=True):
+        row, column = coverage.offset(part.grid, layers[0].grid) or (0, 0)
+        shape = (max(len(times), 1), len(bands), *part.grid.shape)
+        sizes = chunking.chunks(shape, dtype.itemsize, (1, *block), (0, row, column))
+        shapes = cutting.Polygons.of(part.polygons)
+        values = _lazy(one, part.grid, sizes, dtype, nodata, shapes)
+        made.append((part.turn, _labelled(values, times, bands, part.grid, shapes, nodata)))
+    return turns.joined(made, "x", coverage.crs_of(whole))
 
 
 def _grouped(layers: Sequence[Layer]) -> Sequence[Layer]:

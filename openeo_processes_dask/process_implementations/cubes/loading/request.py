@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyproj
 import shapely
 import xarray as xr
 
-from openeo_processes_dask import arguments, callbacks, vectors
+from openeo_processes_dask import arguments, callbacks, turns, vectors
 from openeo_processes_dask.arguments import Box
 from openeo_processes_dask.exceptions import LabelNotAvailable, NoDataAvailable, ProcessParameterInvalid
 from openeo_processes_dask.expressions import Expression
@@ -38,10 +38,22 @@ class Area:
         if target == self.box.crs:
             return self
         if not self.polygons:
-            return Area(self.box.to_crs(target))
+            return Area(turns.straight(self.box.to_crs(target)))
         move = pyproj.Transformer.from_crs(self.box.crs, target, always_xy=True).transform
         moved = shapely.transform(np.array(self.polygons, object), move, interleaved=False)
-        return _around(tuple(moved), target)
+        turn = turns.turn(target)
+        return _around(tuple(moved) if turn is None else tuple(_unjumped(one, turn) for one in moved), target)
+
+    def turned(self, west: float, east: float) -> list[tuple[float, Area]]:
+        """The area as data from west to east counts longitudes, with what to add to these: once for each turn."""
+        return [(offset, self._moved(-offset)) for offset in turns.offsets(self.box, west, east)]
+
+    def _moved(self, offset: float) -> Area:
+        if not offset:
+            return self
+        box = replace(self.box, west=self.box.west + offset, east=self.box.east + offset)
+        shapes = shapely.transform(np.array(self.polygons, object), lambda at: at + np.array([offset, 0.0]))
+        return Area(box, tuple(shapes))
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,16 @@ class Request:
 
     @property
     def lonlat(self) -> Box | None:
-        """The box in longitude and latitude."""
-        return None if self.area is None else self.area.box.to_crs(pyproj.CRS.from_epsg(4326))
+        """The box in longitude and latitude; across the antimeridian its west is greater than its east."""
+        if self.area is None:
+            return None
+        box = turns.straight(self.area.box.to_crs(pyproj.CRS.from_epsg(4326)))
+        if box.west >= -180 and box.east <= 180:
+            return box
+        if box.east - box.west >= 360:
+            return replace(box, west=-180.0, east=180.0)
+        west, east = ((side + 180) % 360 - 180 for side in (box.west, box.east))
+        return replace(box, west=west, east=east if east > -180 else 180.0)
 
     @property
     def interval(self) -> str:
@@ -159,7 +179,7 @@ def _area(extent: Any) -> Area | None:
         return None
     of_geojson = isinstance(extent, Mapping) and extent.get("type") is not None
     if not of_geojson and not isinstance(extent, (xr.DataArray, xr.Dataset)) and not hasattr(extent, "geometry"):
-        return Area(arguments.bounding_box(extent))
+        return Area(turns.straight(arguments.bounding_box(extent)))
     features = vectors.read(extent, "spatial_extent", vectors.POLYGONS)
     kept = features.shapes[~shapely.is_empty(features.shapes)]
     if not len(kept):
@@ -168,7 +188,32 @@ def _area(extent: Any) -> Area | None:
 
 
 def _around(polygons: tuple[shapely.Geometry, ...], crs: pyproj.CRS) -> Area:
+    polygons = _whole(polygons, turns.turn(crs))
     west, south, east, north = shapely.total_bounds(np.array(polygons, object)).tolist()
     if not np.isfinite([west, south, east, north]).all():
         raise ProcessParameterInvalid(f"the polygons have no place in {crs.name}: they reach from {west, south} on")
     return Area(Box(west, south, east, north, crs), polygons)
+
+
+def _whole(polygons: tuple[shapely.Geometry, ...], turn: float | None) -> tuple[shapely.Geometry, ...]:
+    """Polygons of both sides of the antimeridian as one area across it; others as they are."""
+    if turn is None:
+        return polygons
+    parts = shapely.get_parts(np.array(polygons, object))
+    west, _, east, _ = shapely.bounds(parts).T
+    cut = np.isclose(west, -turn / 2).any() and np.isclose(east, turn / 2).any()
+    if not cut and not (east > turn / 2).any():
+        return polygons
+    moved = parts.copy()
+    moved[east <= 0] = shapely.transform(parts[east <= 0], lambda at: at + np.array([turn, 0.0]))
+    after = shapely.total_bounds(moved)
+    return tuple(moved) if after[2] - after[0] < turn / 2 else polygons
+
+
+def _unjumped(shape: shapely.Geometry, turn: float) -> shapely.Geometry:
+    """A reprojected polygon that goes around the globe because it lies across the antimeridian, with both sides of it
+    beside each other.
+    """
+    beyond = shapely.transform(shape, lambda at: at + np.where(at[:, :1] < 0, [turn, 0.0], 0.0))
+    (west, _, east, _), (left, _, right, _) = shape.bounds, beyond.bounds
+    return beyond if east - west > turn / 2 > right - left else shape

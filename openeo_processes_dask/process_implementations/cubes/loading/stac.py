@@ -6,13 +6,13 @@ import contextlib
 import math
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from odc.geo.geobox import GeoBox
 
-from openeo_processes_dask import arguments
+from openeo_processes_dask import arguments, turns
 from openeo_processes_dask.exceptions import FileContentInvalid
 
 from .catalogue import Item, local
@@ -102,9 +102,8 @@ def _understood(item: Item) -> Iterator[None]:
 
 def _meets(bbox: Sequence[float], box: arguments.Box) -> bool:
     west, south, east, north = bbox if len(bbox) == 4 else (bbox[0], bbox[1], bbox[3], bbox[4])
-    across = west > east  # the item crosses the antimeridian
-    beside = (box.east < west and box.west > east) if across else (box.east < west or box.west > east)
-    return not beside and box.north >= south and box.south <= north
+    item = turns.straight(replace(box, west=west, east=east))  # it may cross the antimeridian too
+    return bool(turns.offsets(box, item.west, item.east)) and box.north >= south and box.south <= north
 
 
 def _is_data(asset: Mapping[str, Any]) -> bool:
