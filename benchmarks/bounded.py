@@ -29,7 +29,7 @@ from .terminal import say, seconds, size, table
 TIMES = 10
 CHUNK = (6, 4, 192, 192)  # of float32: 3.4 MiB
 ROOM = 128 * 2**20  # bytes beside what the worker has imported
-PATIENCE = 300.0  # seconds for a case
+PATIENCE = 900.0  # seconds for a case, which says nothing of how fast it is
 LOCAL: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
 SIZE = "bounded"
 COLUMNS = ("case", "cube", "spilled", "peak", "seconds", "")

@@ -213,36 +213,47 @@ def _warped(
     sizes = [tuple(c[i] for c, i in zip(data.chunks[:-2], index, strict=True)) for index in leading]
     starts = [np.cumsum((0, *c)) for c in chunks]
     edges = [np.cumsum((0, *c)) for c in data.chunks[-2:]]
-    for iy, ix in itertools.product(range(len(chunks[0])), range(len(chunks[1]))):
+    moved = quick is not None and quick.method == "near" and quick.source.crs is None
+    windows = {
+        (iy, ix): window_under(source, target, (int(starts[0][iy]), int(starts[1][ix])), (height, width), way, moved)
+        for (iy, height), (ix, width) in itertools.product(*map(enumerate, chunks))
+    }
+    met = _meets([window for window in windows.values() if window], edges)
+    for (iy, ix), window in windows.items():
         top, left = int(starts[0][iy]), int(starts[1][ix])
         shape = (chunks[0][iy], chunks[1][ix])
-        window = window_under(source, target, (top, left), shape, way)
         affine = target.affine @ Affine.translation(left, top)
         for index, size in zip(leading, sizes, strict=True):
             key = (name, *index, iy, ix)
             if window is None:
                 layer[key] = (np.full, (*size, *shape), way.gap(dtype), dtype)
                 continue
-            rows, columns, crop = _blocks_under(window, edges)
+            rows, columns, crop = _blocks_under(window, edges, met)
             parts = [[(data.name, *index, r, c) for c in columns] for r in rows]
             if quick is not None:
                 corner = (window[0], window[2])
                 layer[key] = (warping.warped_parts, parts, crop, dtype, corner, (top, left), shape, quick)
                 continue
-            moved = source.affine @ Affine.translation(window[2], window[0])
-            layer[key] = (rasters.warp_parts, parts, crop, dtype, moved, affine, shape, way)
+            there = source.affine @ Affine.translation(window[2], window[0])
+            layer[key] = (rasters.warp_parts, parts, crop, dtype, there, affine, shape, way)
     graph = HighLevelGraph.from_collections(name, layer, dependencies=[data])  # type: ignore[list-item]  # dask types its own arrays too narrowly
     return da.Array(graph, name, (*data.chunks[:-2], *chunks), dtype, meta=np.empty((0,) * data.ndim, dtype))
 
 
 def _chunks(whole: int, size: int) -> tuple[int, ...]:
+    """Chunks of equal size but for the last, of at most some size: none at the end is so thin that it needs little."""
+    size = math.ceil(whole / math.ceil(whole / size))
     return tuple(min(size, whole - start) for start in range(0, whole, size))
 
 
 def window_under(
-    source: GeoBox, target: GeoBox, corner: tuple[int, int], shape: tuple[int, int], way: rasters.Warp
-) -> tuple[int, int, int, int] | None:
-    """The rows and columns (from, to) of the source that a block of the target needs; None if it needs none."""
+    source: GeoBox, target: GeoBox, corner: tuple[int, int], shape: tuple[int, int], way: rasters.Warp,
+    moved: bool = False,
+) -> tuple[int, int, int, int] | None:  # fmt: skip
+    """The rows and columns (from, to) of the source that a block of the target needs; None if it needs none.
+
+    Where pixels are only `moved`, to where they lie in the same CRS, none around them are needed.
+    """
     ys = np.linspace(corner[0], corner[0] + shape[0], 22)
     xs = np.linspace(corner[1], corner[1] + shape[1], 22)
     points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
@@ -250,7 +261,7 @@ def window_under(
     at = at[np.isfinite(at).all(axis=1)]
     if not len(at):
         return None
-    room = [math.ceil(way.radius / s) + 2 for s in way.scale]
+    room = [0 if moved else math.ceil(way.radius / s) + 2 for s in way.scale]
     at = at.clip(-_FAR, _FAR)  # a large pixel may reach further than integers do
     first, last = np.floor(at.min(axis=0)).astype(int) - room, np.ceil(at.max(axis=0)).astype(int) + room
     left, right = max(0, first[0]), min(source.width, last[0])
@@ -258,12 +269,39 @@ def window_under(
     return (int(top), int(bottom), int(left), int(right)) if left < right and top < bottom else None
 
 
-def _blocks_under(window: tuple[int, int, int, int], edges: Sequence[np.ndarray]) -> tuple[range, range, Any]:
-    """The source blocks under a window, and the window's place in them."""
+def _meets(windows: Sequence[tuple[int, int, int, int]], edges: Sequence[np.ndarray]) -> list[bool]:
+    """Along which axes some window reaches into several source blocks."""
+    found = [False, False]
+    for window in windows:
+        for axis, reached in enumerate(_reached(window, edges)):
+            found[axis] |= len(reached) > 1
+    return found
+
+
+def _reached(window: tuple[int, int, int, int], edges: Sequence[np.ndarray]) -> list[range]:
+    """The source blocks that a window reaches into, along each axis."""
+    return [
+        range(int(np.searchsorted(edge, start, side="right")) - 1, int(np.searchsorted(edge, stop, side="left")))
+        for (start, stop), edge in zip((window[:2], window[2:]), edges, strict=True)
+    ]
+
+
+def _blocks_under(
+    window: tuple[int, int, int, int], edges: Sequence[np.ndarray], met: Sequence[bool]
+) -> tuple[range, range, Any]:
+    """The source blocks under a window, and its place in them; at least two where others have several.
+
+    Dask makes first what needs few blocks, which is all along the borders of the cube, and keeps those until their
+    other neighbours are there. Where all tasks need two they are made side by side. What a window does not reach into
+    is not copied.
+    """
     ranges, crop = [], []
-    for (start, stop), edge in zip((window[:2], window[2:]), edges, strict=True):
-        first = int(np.searchsorted(edge, start, side="right")) - 1
-        last = int(np.searchsorted(edge, stop, side="left")) - 1
+    for reached, several, edge, start, stop in zip(
+        _reached(window, edges), met, edges, window[::2], window[1::2], strict=True
+    ):
+        first, last = reached.start, reached.stop - 1
+        if several and first == last:
+            first, last = (first, last + 1) if last + 2 < len(edge) else (first - 1, last)
         ranges.append(range(first, last + 1))
         crop.append((start - int(edge[first]), stop - int(edge[first])))
     return ranges[0], ranges[1], tuple(crop)

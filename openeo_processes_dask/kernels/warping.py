@@ -116,6 +116,9 @@ def cropped(
         height, across = row[0].shape[-2], -left
         for block in row:
             width = block.shape[-1]
+            if across + width <= 0 or across >= right - left or down + height <= 0 or down >= bottom - top:
+                across += width
+                continue
             here = (slice(max(down, 0), down + height), slice(max(across, 0), across + width))
             from_ = (slice(max(-down, 0), bottom - top - down), slice(max(-across, 0), right - left - across))
             out[(..., *here)] = block[(..., *from_)]
