@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from openeo_processes_dask import rows
-from openeo_processes_dask.dimensions import nodata
+from openeo_processes_dask.dimensions import nodata, with_indexes
 from openeo_processes_dask.exceptions import ProcessParameterInvalid, shown
 from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Reduction as Reduction
@@ -186,7 +186,9 @@ def _along_cube(kernel: Kernel, cube: xr.DataArray, axis: int, options: dict[str
     if values.shape == cube.shape:
         return cube.copy(data=values)
     kept = {name: c for name, c in cube.coords.items() if cube.dims[axis] not in c.dims}
-    return xr.DataArray(values, dims=cube.dims, coords=kept, attrs=cube.attrs, name=cube.name)
+    made = xr.DataArray(values, dims=cube.dims, coords=kept, attrs=cube.attrs)
+    made.name = cube.name  # where it is None, the constructor takes that of the dask array
+    return with_indexes(made, cube)
 
 
 def together(data: da.Array, axis: int) -> da.Array:

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from openeo_processes_dask import lazy, rows
+from openeo_processes_dask.dimensions import with_indexes
 from openeo_processes_dask.kernels import missing
 from openeo_processes_dask.kernels.reduction import Kernel, Reduction, joined
 
@@ -266,7 +267,9 @@ def _reduce_cube(
     if values.ndim > len(dims):
         dims.append(gone[0])
     coordinates = {name: c for name, c in cube.coords.items() if not set(gone) & set(c.dims)}
-    return xr.DataArray(values, dims=dims, coords=coordinates, attrs=cube.attrs, name=cube.name)
+    made = xr.DataArray(values, dims=dims, coords=coordinates, attrs=cube.attrs)
+    made.name = cube.name  # where it is None, the constructor takes that of the dask array
+    return with_indexes(made, cube)
 
 
 def _reduce_list(reduction: Reduction, data: Sequence[Any], skip_missing: bool, options: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import shapely
 import xarray as xr
 
 from openeo_processes_dask import specs, vectors
+from openeo_processes_dask.declare import DECLARED
 from openeo_processes_dask.process_implementations import cubes
 from tests.cubes import cases
 from tests.cubes.cases import child, given, node
@@ -162,6 +164,34 @@ def test_geometries_crs_and_properties_stay(name: str, chunks: Any) -> None:
     assert made.coords["name"].values.tolist() == ["a", "b", "c"][:count]
     assert made.openeo.geometry_dims == ("geometry",)
     assert np.asarray(made).shape == made.shape
+
+
+PROBABILITIES = [0.25, 0.5]
+ARRAYS: dict[str, dict[str, Any]] = {
+    **{name: {} for name in ("mean", "median", "sum", "first", "last", "count", "extrema", "cumsum", "sort", "order")},
+    **{name: {} for name in ("max", "sd", "product", "cummax", "array_interpolate_linear")},
+    "quantiles": {"probabilities": PROBABILITIES},
+    "array_find": {"value": 1},
+    "array_element": {"index": 0},
+    "array_element without one": {"index": 99, "return_nodata": True},
+    "rearrange": {"order": [1, 0]},
+}
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("chunks", [None, cases.AWKWARD])
+@pytest.mark.parametrize("name", ARRAYS)
+def test_geometries_stay_where_arrays_are_reduced_or_changed_directly(name: str, chunks: Any, keepdims: bool) -> None:
+    cube, function = vector_cube(chunks), DECLARED[name.split()[0]].function
+    kept = {"keepdims": keepdims} if "keepdims" in inspect.signature(function).parameters else {}
+    with nothing_computed():
+        made = function(cube, **ARRAYS[name], **kept, axis=0)
+    assert {"bands", "geometry"} <= set(made.dims)
+    assert vectors.read(made).crs == pyproj.CRS.from_epsg(32632)
+    assert made.xindexes["geometry"].crs == pyproj.CRS.from_epsg(32632)
+    assert list(made.geometry.values) == list(TABLE.geometry)
+    assert made.coords["name"].values.tolist() == ["a", "b", "c"]
+    assert (made.name, made.attrs) == (cube.name, cube.attrs)
 
 
 def test_a_vector_cube_is_an_extent_and_a_mask() -> None:

@@ -264,7 +264,9 @@ def _gap(data: Any, axis: int, keepdims: bool) -> Any:
     if isinstance(data, xr.DataArray):
         dims = [d for i, d in enumerate(data.dims) if keepdims or i != axis]
         kept = {name: c for name, c in data.coords.items() if data.dims[axis] not in c.dims}
-        return xr.DataArray(_gap(data.data, axis, keepdims), dims=dims, coords=kept, attrs=data.attrs)
+        made = xr.DataArray(_gap(data.data, axis, keepdims), dims=dims, coords=kept, attrs=data.attrs)
+        made.name = data.name
+        return dimensions.with_indexes(made, data)
     if isinstance(data, da.Array):
         chunks = tuple(1 if i == axis else c for i, c in enumerate(data.chunks) if i != axis or keepdims)
         return da.full(shape, fill, dtype=dtype, chunks=chunks)

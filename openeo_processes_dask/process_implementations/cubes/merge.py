@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
 import numpy as np
+import shapely
 import xarray as xr
 
-from openeo_processes_dask import blocks, dimensions
+from openeo_processes_dask import blocks, dimensions, vectors
+from openeo_processes_dask.arguments import instants
 from openeo_processes_dask.callbacks import trace
 from openeo_processes_dask.checking import checked
 from openeo_processes_dask.declare import declare
-from openeo_processes_dask.exceptions import OverlapResolverMissing
+from openeo_processes_dask.exceptions import (
+    IncompatibleGeometryTypes,
+    OverlapResolverMissing,
+    ProcessParameterInvalid,
+)
 from openeo_processes_dask.expressions import Expression
 from openeo_processes_dask.process_implementations.cubes.resample import resample_cube_spatial
 from openeo_processes_dask.vocabulary import Anything, Cube, OverlapResolver, Scaling
 
 NEW_DIM_NAME = "__cubes__"  # known addresses of the drop-in; nothing here needs a stacked dimension
 NEW_DIM_COORDS = ["cube1", "cube2"]
+_KINDS = {**dict.fromkeys("biuf", "numbers"), **dict.fromkeys("UST", "texts"), "M": "instants"}  # of labels
 FLOAT_TOLERANCE = 1e-6  # labels that differ by less, in units of their step, are the same
 
 
@@ -32,15 +40,27 @@ def merge_cubes(cube1: Cube, cube2: Cube, overlap_resolver: OverlapResolver = No
     by side; where they overlap, the resolver decides. A dimension that one cube lacks is taken from the other. If
     the grids differ, the second cube is brought to the first one's, nearest pixel. Labels in space and time stay
     sorted; others of the second cube follow those of the first. Where neither cube has a value there is no-data.
+    Geometries that cover the same points are one label; where both cubes have properties of it, the first one's count.
 
     Raises
     ------
     OverlapResolverMissing
         If the cubes overlap and no resolver is given.
     IncompatibleGeometryTypes
-        Reserved for vector cubes, which this version does not merge.
+        If the cubes hold other kinds of geometries, or one of them pixels and the other geometries.
     """
-    first, second = dimensions.as_cube(cube1), dimensions.as_cube(cube2)
+    first, second, features = _numbered(dimensions.as_cube(cube1), dimensions.as_cube(cube2))
+    first, second = _comparable(first, second)
+    merged = _merged(first, second, overlap_resolver, context)
+    if features is None:
+        return merged
+    kept = merged.coords[features.dimension].values
+    properties = {key: column[kept] for key, column in features.properties.items()}
+    return vectors.with_features(merged, features._replace(shapes=features.shapes[kept], properties=properties))
+
+
+def _merged(first: xr.DataArray, second: xr.DataArray, overlap_resolver: Any, context: Any) -> xr.DataArray:
+    """Two cubes, whose labels can be compared, in one."""
     second = _aligned(first, _turned(first, second))
     resolver = None if overlap_resolver is None else trace(overlap_resolver, "x", "y", context=context)
     differing = [d for d in first.dims if d in second.dims and not _equal(_labels(first, d), _labels(second, d))]
@@ -57,6 +77,112 @@ def _needed(resolver: Expression | None, dims: Sequence[Any]) -> Expression:
     if resolver is None:
         raise OverlapResolverMissing(f"the cubes overlap in {tuple(map(str, dims))}: give an overlap_resolver")
     return resolver
+
+
+def _numbered(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray, vectors.Features | None]:
+    """Two cubes whose geometries are numbers that count in the features of both; none where they share no geometries.
+
+    Raises
+    ------
+    IncompatibleGeometryTypes
+        If the cubes hold other kinds of geometries, or one of them pixels and the other geometries.
+    ProcessParameterInvalid
+        If the geometries have other CRSs.
+    """
+    here, there = (dimensions.of_role(cube, "geometry") for cube in (first, second))
+    if bool(here) != bool(there) and dimensions.of_role(second if here else first, "x", "y"):
+        raise IncompatibleGeometryTypes(f"one cube is of geometries, the other of pixels: {first.dims}, {second.dims}")
+    if not here or here != there:
+        return first, second, None
+    mine, theirs = vectors.read(first, "cube1"), vectors.read(second, "cube2")
+    kinds = [{_kind(shape) for shape in found.shapes if not shape.is_empty} for found in (mine, theirs)]
+    if all(kinds) and kinds[0] != kinds[1]:
+        raise IncompatibleGeometryTypes(f"cube1 holds {sorted(kinds[0])}, cube2 {sorted(kinds[1])}")
+    crss = [found.crs or vectors.LONGITUDE_LATITUDE for found in (mine, theirs)]
+    if crss[0] != crss[1]:
+        raise ProcessParameterInvalid(f"geometries in {crss[0].name} and in {crss[1].name}: bring cube2 to cube1's CRS")
+    numbers = _numbers(mine.shapes, theirs.shapes)
+    new = [int(np.flatnonzero(numbers == n)[0]) for n in range(len(mine.shapes), int(numbers.max(initial=-1)) + 1)]
+    properties = {key: _joined(mine, theirs, key, new) for key in {**mine.properties, **theirs.properties}}
+    both = vectors.Features(np.concatenate([mine.shapes, theirs.shapes[new]]), mine.crs, properties, mine.dimension)
+    counted = np.arange(len(mine.shapes))
+    return _renumbered(first, mine.dimension, counted), _renumbered(second, mine.dimension, numbers), both
+
+
+def _kind(shape: Any) -> str:
+    """The kind of a geometry, the same for several of them in one."""
+    return str(shape.geom_type).removeprefix("Multi").replace("LinearRing", "LineString")
+
+
+def _joined(mine: vectors.Features, theirs: vectors.Features, key: str, new: Sequence[int]) -> np.ndarray:
+    """A property of all geometries of one cube and of the new ones of another."""
+    known, others = mine.properties.get(key), theirs.properties.get(key)
+    if known is not None and not new:
+        return known
+    if known is not None and others is not None and known.dtype == others.dtype:
+        return np.concatenate([known, others[list(new)]])
+    first = [None] * len(mine.shapes) if known is None else known.astype(object).tolist()
+    second = [None] * len(theirs.shapes) if others is None else others.astype(object).tolist()
+    return vectors.column([*first, *(second[i] for i in new)])
+
+
+def _numbers(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """The positions of their geometries among mine, by the points that they cover and each once; others count on."""
+    known: dict[tuple[float, ...], list[int]] = {}
+    for i, key in enumerate(_extents(mine)):
+        known.setdefault(key, []).append(i)
+    found, count = [], len(mine)
+    for shape, key in zip(theirs, _extents(theirs), strict=True):
+        same = next((i for i in known.get(key, ()) if shapely.equals(mine[i], shape)), count)
+        if same == count:
+            count += 1
+        else:
+            known[key].remove(same)
+        found.append(same)
+    return np.array(found, np.int64)
+
+
+def _extents(shapes: np.ndarray) -> list[tuple[float, ...]]:
+    """What is equal where geometries cover the same points; nothing of empty ones."""
+    return [() if math.isnan(one[0]) else tuple(one) for one in shapely.bounds(shapes).tolist()]
+
+
+def _renumbered(cube: xr.DataArray, dimension: str, numbers: np.ndarray) -> xr.DataArray:
+    """A cube with numbers for its geometries, and without what else is known of them."""
+    stale = [n for n, c in cube.coords.items() if dimension in c.dims]
+    return cube.drop_vars(stale).assign_coords({dimension: (dimension, numbers, {dimensions.ROLE: "geometry"})})
+
+
+def _with_instants(cube: xr.DataArray, name: Any) -> xr.DataArray:
+    """The cube with instants for labels that were written in another way."""
+    moments = instants(cube, name).astype("datetime64[ns]")
+    return cube.assign_coords({name: (name, moments, cube.coords[name].attrs if name in cube.coords else {})})
+
+
+def _comparable(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Two cubes of which the labels can be compared: instants are instants in both, however they were written.
+
+    Raises
+    ------
+    ProcessParameterInvalid
+        If labels cannot be compared, or if those that differ repeat or lack a value.
+    """
+    for name in (d for d in first.dims if d in second.dims):
+        mine, theirs = _labels(first, name), _labels(second, name)
+        temporal = {dimensions.role(first, name), dimensions.role(second, name)} == {"temporal"}
+        if temporal and mine.dtype.kind != theirs.dtype.kind and {mine.dtype.kind, theirs.dtype.kind} & {"M", "O"}:
+            first, second = _with_instants(first, name), _with_instants(second, name)
+            mine, theirs = _labels(first, name), _labels(second, name)
+        kinds = [_KINDS.get(labels.dtype.kind, "mixed") for labels in (mine, theirs)]
+        ordered = dimensions.role(first, name) in ("x", "y", "z", "temporal")
+        if ordered and mine.size and theirs.size and kinds[0] != kinds[1]:
+            raise ProcessParameterInvalid(f"labels of {name!r} are {kinds[0]} in cube1 and {kinds[1]} in cube2")
+        for given, labels in (("cube1", mine), ("cube2", theirs)) if not _equal(mine, theirs) else ():
+            if labels.dtype.kind in "fM" and (labels != labels).any():
+                raise ProcessParameterInvalid(f"a label of {name!r} in {given} has no value, so it equals none")
+            if len(set(labels.tolist())) < labels.size:
+                raise ProcessParameterInvalid(f"labels of {name!r} in {given} repeat, and those of the cubes differ")
+    return first, second
 
 
 def _turned(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
