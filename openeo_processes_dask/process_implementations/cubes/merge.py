@@ -167,7 +167,7 @@ def _comparable(first: xr.DataArray, second: xr.DataArray) -> tuple[xr.DataArray
     ProcessParameterInvalid
         If labels cannot be compared, or if those that differ repeat or lack a value.
     """
-    for name in (d for d in first.dims if d in second.dims):
+    for name in (str(d) for d in first.dims if d in second.dims):
         mine, theirs = _labels(first, name), _labels(second, name)
         temporal = {dimensions.role(first, name), dimensions.role(second, name)} == {"temporal"}
         if temporal and mine.dtype.kind != theirs.dtype.kind and {mine.dtype.kind, theirs.dtype.kind} & {"M", "O"}:
