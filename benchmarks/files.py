@@ -203,7 +203,9 @@ def _writing(scene: Scene, folder: Path) -> Iterator[Row]:
         dataset.to_netcdf(folder / "x.nc", engine="h5netcdf", encoding=packing)
 
     def store() -> None:
-        dataset.to_zarr(folder / "x.zarr", mode="w", zarr_format=3, consolidated=False)
+        # the same blocks in the file, as for the other formats: how many files there are decides how long it takes
+        packing = {name: {"chunks": (min(512, scene.size),) * 2} for name in BANDS}
+        dataset.to_zarr(folder / "x.zarr", mode="w", zarr_format=3, consolidated=False, encoding=packing)
 
     yield Row("write GTiff, rasterio", cube.nbytes, ours("GTiff"), plain, False)
     yield Row("write COG, rasterio", cube.nbytes, ours("COG"), cog, False)

@@ -250,6 +250,42 @@ def test_results_are_replaced_only_when_asked(format: str, tmp_path: Path) -> No
     assert after != before
 
 
+@pytest.mark.parametrize("name", ["n" * 201, "n" * 5000, "a\0b", "a\ud800b", "日" * 70])
+@pytest.mark.parametrize("format", ["GTiff", "Zarr", "CSV"])
+def test_a_name_that_no_file_can_have_is_refused(format: str, name: str, tmp_path: Path) -> None:
+    with pytest.raises(exceptions.FilePathInvalid, match=r"no name of a file|has \d+ bytes, and may have 200"):
+        save_result(cube(format), format, {"path": name + SUFFIX[format]})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("format", SUFFIX)
+def test_odd_names_and_long_ones_are_names(format: str, tmp_path: Path) -> None:
+    for name in ("a b'\"*[1]?%20#&;é日\n", "-rf", "vsi:x<y>&", "n" * (200 - len(SUFFIX[format]))):
+        save_result(cube(format), format, {"path": name + SUFFIX[format], "stac": False})
+        assert (tmp_path / (name + SUFFIX[format])).exists()
+    assert not [path for path in tmp_path.iterdir() if ".partial-" in path.name]
+
+
+def test_a_link_to_nothing_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    link = tmp_path / "result.zarr.stac.json"
+    link.symlink_to(tmp_path.parent / "nowhere")
+    with pytest.raises(exceptions.FileExists, match=r"stac\.json exists; the option overwrite"):
+        save_result(cube("Zarr"), "Zarr")
+    save_result(cube("Zarr"), "Zarr", {"overwrite": True})
+    assert link.is_file()
+    assert not link.is_symlink()
+    assert not (tmp_path.parent / "nowhere").exists()
+
+
+def test_what_is_removed_after_a_run_was_killed_cleaning_up_takes_nothing_with_it(tmp_path: Path, killer: Any) -> None:
+    killer("kill_saving", str(tmp_path), "after moving", "GTiff")
+    first, second = sorted(tmp_path.glob("*.tif"))
+    first.unlink()
+    place._sweep(tmp_path / _first("GTiff"))
+    assert second.exists()
+    assert not list(tmp_path.glob(".*"))
+
+
 # --- exports
 
 

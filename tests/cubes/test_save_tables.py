@@ -302,3 +302,34 @@ def test_what_a_table_cannot_hold_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(exceptions.FormatUnsuitable, match="at most 100 values, not 2400"):
         save_result(cube("uint8", 0), "CSV")
     assert list(tmp_path.iterdir()) == []
+
+
+def never(made: xr.DataArray) -> xr.DataArray:
+    """The same cube, which must not be computed."""
+
+    def fail(block: np.ndarray) -> np.ndarray:
+        raise AssertionError("computed for nothing")
+
+    chunked = made.chunk()
+    return chunked.copy(data=chunked.data.map_blocks(fail, meta=chunked.data._meta))
+
+
+@pytest.mark.parametrize("format", ["CSV", "GeoJSON", "GeoParquet"])
+@pytest.mark.parametrize("bands", [("a", "a"), ("name", "name~value"), ("geometry", "b")])
+def test_clashing_columns_of_features_are_found_before_anything_is_computed(
+    bands: tuple[str, str], format: str, tmp_path: Path
+) -> None:
+    saved = places().isel(t=0, drop=True).assign_coords(bands=list(bands))
+    with pytest.raises(exceptions.FormatUnsuitable, match=f"{format} names columns by bands, which must be distinct"):
+        save_result(never(saved), format)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bands", [("a", "a"), ("x", "b"), ("t", "b")])
+def test_clashing_columns_of_pixels_are_found_before_anything_is_computed(
+    bands: tuple[str, str], tmp_path: Path
+) -> None:
+    saved = cube("int16", 0).assign_coords(bands=list(bands))
+    with pytest.raises(exceptions.FormatUnsuitable, match=r"CSV names columns by bands, .* distinct and no dimensions"):
+        save_result(never(saved), "CSV")
+    assert list(tmp_path.iterdir()) == []

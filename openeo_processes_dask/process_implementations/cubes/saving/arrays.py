@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,9 +161,14 @@ class _Regions:
 
     def __call__(self, where: Where, block: np.ndarray) -> None:
         with storing(self.path):
-            group: Any = zarr.open_group(self.path, mode="r+")
             for name, inside, values in _parts(self.names, self.axis, where, block):
-                group[name][inside] = values.astype(self.stored, copy=False)
+                _array(self.path, name)[inside] = values.astype(self.stored, copy=False)
+
+
+@functools.lru_cache(maxsize=64)
+def _array(path: Path, name: str) -> Any:
+    """A variable of a store, opened once in a process: each result has a folder of its own until it is complete."""
+    return zarr.open_array(path, path=name, mode="r+")
 
 
 def _parts(
@@ -172,7 +178,7 @@ def _parts(
     bands = slice(0, 1) if axis is None else where[axis]
     inside = tuple(one for i, one in enumerate(where) if i != axis)
     for place, index in enumerate(range(bands.start, bands.stop)):
-        yield names[index], inside, block if axis is None else block.take(place, axis)
+        yield names[index], inside, block if axis is None else block[(slice(None),) * axis + (place,)]
 
 
 def _aligned(made: Variables) -> Any:

@@ -22,6 +22,7 @@ from openeo_processes_dask.exceptions import FileExists, FilePathInvalid, Storag
 
 _HOST = f"{zlib.crc32(platform.node().encode()):08x}"  # a number of a process says nothing on another machine
 MOVES = "moves.json"  # what is about to be moved out of an unfinished result
+LONGEST = 200  # bytes of a name; what lies beside it until it is complete has a longer one, and 255 is the most
 STORE = ("zarr.json", ".zgroup")  # what tells a zarr store from any other folder
 
 
@@ -31,13 +32,19 @@ def final_path(given: Any, suffix: str) -> Path:
     Raises
     ------
     FilePathInvalid
-        If it leaves the folder, or names a folder.
+        If it leaves the folder, names a folder, or is no name that a file can have.
     """
     root = dask.config.get("openeo.results", None)
     base = Path.cwd() if root is None else Path(root).resolve()
     if not isinstance(given, (str, Path)) or not str(given).strip() or str(given).endswith(("/", os.sep)):
         raise FilePathInvalid(f"{given!r} is no name of a file")
-    path = (base / given).resolve()
+    try:
+        path = (base / given).resolve()
+        length = len(os.fsencode(path.name))
+    except (ValueError, OSError) as error:  # no text, a zero byte, longer than a path may be
+        raise FilePathInvalid(f"{str(given)[:80]!r} is no name of a file: {error!s:.80}") from error
+    if length > LONGEST:
+        raise FilePathInvalid(f"the name {path.name[:80]!r}… has {length} bytes, and may have {LONGEST}")
     if root is not None and (path == base or not path.is_relative_to(base)):
         raise FilePathInvalid(f"{str(given)!r} is outside of the folder for results, {base}")
     return path if path.suffix else path.with_name(path.name + suffix)
@@ -179,7 +186,7 @@ def _identity(path: Path) -> list[int]:
 
 def _check(finals: Sequence[Path], overwrite: bool) -> None:
     for final in finals:
-        if not final.exists():
+        if not os.path.lexists(final):  # a link to nothing is something too
             continue
         if not overwrite:
             raise FileExists(f"{final} exists; the option overwrite replaces it")
@@ -204,6 +211,7 @@ def _publish(folder: Path, finals: Sequence[Path], overwrite: bool) -> None:
                 _keep(final, old / final.name)
             moved.append(final)
             os.replace(folder / final.name, final)
+        (folder / MOVES).unlink()  # nothing is to be taken back any more, whatever becomes of the files
     except BaseException:
         for final in moved:
             _remove(final)

@@ -38,6 +38,7 @@ GDAL_TYPES = {
     "float32": "Float32",
     "float64": "Float64",
 }
+CACHE = 64  # megabytes of pixels that GDAL keeps while it makes a file; by itself a twentieth of the machine's memory
 TYPES = {"GTiff": tuple(GDAL_TYPES), "COG": tuple(GDAL_TYPES), "PNG": ("uint8", "uint16")}
 
 
@@ -166,10 +167,23 @@ class _Finish:
                 _check_raw(raw, int(np.prod(self.raw.shape)) * np.dtype(self.raw.dtype).itemsize)
                 description = raw.with_suffix(".vrt")
                 description.write_text(self.dates[date])
-                rasterio.shutil.copy(description, final, driver=self.format, **dict(self.creation))
+                options = dict(self.creation)
+                if self.format != "PNG":
+                    options["num_threads"] = _threads(len(self.dates))
+                with rasterio.Env(GDAL_CACHEMAX=CACHE):
+                    rasterio.shutil.copy(description, final, driver=self.format, **options)
                 description.unlink()
                 raw.unlink()
             check(final, (*self.raw.shape, self.raw.dtype), tiles=self.format in ("GTiff", "COG"))
+
+
+def _threads(dates: int) -> str:
+    """How many threads GDAL takes for a file: all for the tiles of a single one; several are finished at once anyway.
+
+    Where freed memory goes back to the system at once, as dask has it on its workers, overviews that are made on
+    several threads are fresh memory again and again, which takes ten times as long.
+    """
+    return "ALL_CPUS" if dates == 1 and "MALLOC_TRIM_THRESHOLD_" not in os.environ else "1"
 
 
 def _check_raw(path: Path, size: int) -> None:
@@ -217,7 +231,7 @@ def _creation(made: Images, format: str, options: dict[str, Any]) -> dict[str, A
     rows, columns = made.grid.shape
     floating = np.dtype(made.values.dtype).kind == "f"
     compression = options["compression"]
-    shared = {"compress": compression, "bigtiff": "IF_SAFER", "num_threads": "ALL_CPUS"}
+    shared = {"compress": compression, "bigtiff": "IF_SAFER"}
     if format == "COG":
         given = shared | {"blocksize": options["blocksize"]}
         if compression != "none":

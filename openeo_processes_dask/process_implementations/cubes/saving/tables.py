@@ -40,6 +40,26 @@ def suitable(cube: xr.DataArray, format: str) -> None:
         raise FormatUnsuitable(f"{format} holds geometries, and the cube has none along {tuple(map(str, cube.dims))}")
     if cube.dtype.kind not in "biuf":
         raise FormatUnsuitable(f"{format} cannot hold values of type {cube.dtype} here: only numbers and truth values")
+    if format != "JSON":
+        _check_columns(cube, format, has_geometries)
+
+
+def _check_columns(cube: xr.DataArray, format: str, has_geometries: bool) -> None:
+    if has_geometries:
+        features = vectors.read(cube)
+        others, names = ["geometry", *features.properties], _columns(cube, features)
+    else:
+        others, names = _rows_and_columns(cube)
+    if len(set(names) | set(others)) < len(names) + len(others):
+        told = "distinct and neither properties nor geometry" if has_geometries else "distinct and no dimensions"
+        raise FormatUnsuitable(f"{format} names columns by bands, which must be {told}: {names[:12]}")
+
+
+def _rows_and_columns(cube: xr.DataArray) -> tuple[list[str], list[str]]:
+    """The dimensions that have a column of labels each, and the names of the columns of values."""
+    bands = dimensions.of_role(cube, "bands")[:1]
+    names = [str(label) for label in dimensions.labels(cube, bands[0])] if bands else [lone_name(cube)]
+    return [str(d) for d in cube.dims if d not in bands], names
 
 
 def write(cube: xr.DataArray, format: str, path: Path) -> None:
@@ -118,10 +138,8 @@ def table(cube: xr.DataArray) -> tuple[pd.DataFrame, Layout, vectors.Features]:
     others = [str(d) for d in cube.dims if d != dimension]
     ordered = cube.transpose(dimension, *others)
     labels = {name: [_text(label) for label in _labels_of(cube, name)] for name in others}
-    names = ["~".join(one) for one in _product([labels[name] for name in others])] if others else [lone_name(cube)]
     features = vectors.read(cube)
-    taken = set(features.properties)
-    columns = [name if name not in taken else f"{name}~value" for name in names]
+    columns = _columns(cube, features)
     empty = not others and ordered.dtype.kind == "f" and bool(np.isnan(ordered.values).all())
     kept = dict(features.properties)
     if not empty:
@@ -135,6 +153,14 @@ def table(cube: xr.DataArray) -> tuple[pd.DataFrame, Layout, vectors.Features]:
         "nodata": dimensions.nodata(cube) if cube.dtype.kind in "iu" else None,
     }
     return pd.DataFrame(kept), layout, features
+
+
+def _columns(cube: xr.DataArray, features: vectors.Features) -> list[str]:
+    """The names of the columns of values, one for each combination of labels."""
+    others = [str(d) for d in cube.dims if d != features.dimension]
+    labels = [[_text(label) for label in _labels_of(cube, name)] for name in others]
+    names = ["~".join(one) for one in _product(labels)] if others else [lone_name(cube)]
+    return [name if name not in features.properties else f"{name}~value" for name in names]
 
 
 def _labels_of(cube: xr.DataArray, name: str) -> Any:
@@ -181,12 +207,8 @@ def _write_csv(cube: xr.DataArray, path: Path) -> None:
         rows, _, features = table(cube)
         rows.insert(0, features.dimension, shapely.to_wkt(features.shapes, rounding_precision=-1))
     else:
-        bands = dimensions.of_role(cube, "bands")[:1]
-        others = [str(d) for d in cube.dims if d not in bands]
-        ordered = cube.transpose(*others, *bands)
-        names = [str(label) for label in dimensions.labels(cube, bands[0])] if bands else [lone_name(cube)]
-        if len(set(names) | set(others)) < len(names) + len(others):
-            raise FormatUnsuitable(f"CSV names columns by bands, which must be distinct and no dimensions: {names}")
+        others, names = _rows_and_columns(cube)
+        ordered = cube.transpose(*others, ...)
         grids = np.meshgrid(*(np.asarray(_labels_of(cube, name)) for name in others), indexing="ij")
         columns: dict[str, Any] = {name: grid.ravel() for name, grid in zip(others, grids, strict=True)}
         columns |= dict(zip(names, ordered.values.reshape(-1, len(names)).T, strict=True))
