@@ -1,4 +1,8 @@
-"""Each process on values beside the bare numpy expression that says the same, on one block of one thread."""
+"""Each process on values beside the bare numpy expression that says the same, on one block of one thread.
+
+And child processes of so many nodes on cubes, through dask, beside the same expression on the same blocks by as many
+threads: what the graph, its tasks and the calls in them cost.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,27 @@ import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import dask.array as da
+import dask.threaded
 import numpy as np
+import xarray as xr
 
 import openeo_processes_dask.process_implementations as processes
+from openeo_processes_dask.process_implementations.cubes.apply import apply
 
-from . import terminal
+from . import inputs, terminal
+from .cubes.apply import chain
 
 BYTES = 25_000_000
 GAPS = 0.15
 DATES = 24
+BLOCKS = 16
+THREADS = 2
+NODES = (1, 5, 50)
 HIGHEST = 0.75  # from which on values are made one, so that there is something to be found
 ABOVE = {"process_id": "gt", "arguments": {"x": {"from_parameter": "x"}, "y": 0.5}, "result": True}
 
@@ -206,16 +219,57 @@ def measured(names: Sequence[str] = (), size: int = BYTES, rounds: int = 7) -> l
     return found
 
 
+def through_dask(names: Sequence[str] = (), size: int = BYTES, rounds: int = 5) -> list[Beside]:
+    """Child processes of 1, 5 and 50 nodes on a cube beside the expression on its blocks, in turns, in wall time."""
+    blocks = [block_of(size) + number for number in range(BLOCKS)]
+    whole = da.concatenate([da.from_array(block, chunks=-1, name=False) for block in blocks], axis=1)
+    cube = xr.DataArray(whole, dims=("t", "x"))
+    found = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for nodes in NODES:
+            name = f"apply ({nodes} nodes)"
+            if names and not any(part in name for part in names):
+                continue
+            calls = (lambda n=nodes: _corners(cube, n), lambda n=nodes: list(pool.map(_added, blocks, [n] * BLOCKS)))
+            taken: tuple[list[float], list[float]] = ([], [])
+            for _ in range(rounds + 1):
+                for call, times in zip(calls, taken, strict=True):
+                    started = time.perf_counter()
+                    call()
+                    times.append(time.perf_counter() - started)
+            found.append(Beside(name, *(statistics.median(times[1:]) for times in taken)))
+    return found
+
+
+def _corners(cube: xr.DataArray, nodes: int) -> list[float]:
+    """One value of each block of the result, as what writes blocks to a file: the cube is not put together."""
+    graph = inputs.streamed(apply(cube, chain(nodes)))
+    with ThreadPoolExecutor(THREADS) as pool:
+        return [corner.item() for corner in dask.threaded.get(graph, inputs.ends(graph), pool=pool)]
+
+
+def _added(block: np.ndarray, nodes: int) -> float:
+    for _ in range(nodes):
+        block = block + np.float32(1)
+    return block[:1, :1].item()
+
+
 def show(names: Sequence[str], small: bool) -> int:
-    """Print the table, slowest first."""
+    """Print the tables, slowest first."""
     size = BYTES // 1000 if small else BYTES
     found = sorted(measured(names, size), key=lambda row: -row.ratio)
-    terminal.heading(f"ours ÷ numpy on a block of {terminal.size(size)} with {GAPS:.0%} gaps, time of one processor")
-    terminal.table(
-        ("process", "ours", "numpy", "ratio"),
-        [[r.name, terminal.seconds(r.ours), terminal.seconds(r.bare), f"{r.ratio:.2f}"] for r in found],
-    )
+    cubes = through_dask(names, size)
+    block = terminal.size(size)
+    _tell(f"ours ÷ numpy on a block of {block} with {GAPS:.0%} gaps, time of one processor", found)
+    _tell(f"ours through dask ÷ numpy on {BLOCKS} blocks of {block}, {THREADS} threads, wall time", cubes)
     if not names:
         for why in dict.fromkeys(WITHOUT.values()):
             terminal.say(f"not there: {', '.join(name for name in WITHOUT if WITHOUT[name] == why)} ({why})")
-    return 0 if found else 2
+    return 0 if found or cubes else 2
+
+
+def _tell(heading: str, rows: Sequence[Beside]) -> None:
+    if rows:
+        told = [[r.name, terminal.seconds(r.ours), terminal.seconds(r.bare), f"{r.ratio:.2f}"] for r in rows]
+        terminal.heading(heading)
+        terminal.table(("process", "ours", "numpy", "ratio"), told)

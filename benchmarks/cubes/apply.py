@@ -34,7 +34,7 @@ DIFFERENCE_FROM_MEAN = {
 }
 
 
-def _chain(nodes: int) -> dict[str, Any]:
+def chain(nodes: int) -> dict[str, Any]:
     """A child process that adds one as often as it has nodes."""
     graph: dict[str, Any] = {}
     value: dict[str, str] = {"from_parameter": "x"}
@@ -53,7 +53,7 @@ class Apply(Suite):
     param_names = ("nodes",)
 
     def build(self, nodes: int) -> xr.DataArray:
-        return apply(self.cube, _chain(nodes))
+        return apply(self.cube, chain(nodes))
 
     def expected(self, nodes: int) -> np.ndarray:
         return self.cube.data + nodes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 
 from benchmarks import kernels
 from benchmarks.__main__ import main
@@ -42,3 +44,13 @@ def test_a_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert "gte" in printed
     assert "median" not in printed
     assert main(["kernels", "--size", "smallest", "nothing like it"]) == 2
+
+
+def test_child_processes_stand_beside_the_expression_on_the_same_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    cube = xr.DataArray(da.from_array(np.arange(24.0, dtype="float32").reshape(2, 12), chunks=(2, 4)), dims=("t", "x"))
+    blocks = np.split(cube.values, 3, axis=1)
+    assert sorted(kernels._corners(cube, 5)) == [kernels._added(block, 5) for block in blocks] == [5, 9, 13]
+    assert main(["kernels", "--size", "smallest", "apply (5"]) == 0
+    printed = capsys.readouterr().out
+    assert "apply (5 nodes)" in printed
+    assert "apply (50" not in printed
