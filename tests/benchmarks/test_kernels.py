@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -49,7 +51,9 @@ def test_a_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_child_processes_stand_beside_the_expression_on_the_same_blocks(capsys: pytest.CaptureFixture[str]) -> None:
     cube = xr.DataArray(da.from_array(np.arange(24.0, dtype="float32").reshape(2, 12), chunks=(2, 4)), dims=("t", "x"))
     blocks = np.split(cube.values, 3, axis=1)
-    assert sorted(kernels._corners(cube, 5)) == [kernels._added(block, 5) for block in blocks] == [5, 9, 13]
+    with ThreadPoolExecutor(1) as pool:
+        corners = kernels._corners(cube, 5, pool)
+    assert sorted(corners) == [kernels._added(block, 5) for block in blocks] == [5, 9, 13]
     assert main(["kernels", "--size", "smallest", "apply (5 "]) == 0
     printed = capsys.readouterr().out
     assert "apply (5 nodes)" in printed
