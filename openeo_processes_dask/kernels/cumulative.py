@@ -59,7 +59,7 @@ def step(
         dtype = block.dtype if kernel in (cummax, cummin) else np.dtype(np.float64)
         before = np.full([1 if i == axis else n for i, n in enumerate(block.shape)], NEUTRAL[kernel], dtype)
     wide = np.prod(block.shape[axis + 1 :]) >= compiled.NARROW
-    if compiled.usable(block) and block.flags.c_contiguous and wide:
+    if compiled.usable(block) and wide:
         return _continued(kernel, block, axis, before, skip)
     values = _after(before, kernel, block, axis, skip)
     values = np.where(np.isnan(before), values.dtype.type(np.nan), values)
@@ -83,12 +83,28 @@ def _rows(axis: int, start: int, stop: int | None) -> tuple[slice, ...]:
 def _continued(
     kernel: Kernel, block: np.ndarray, axis: int, before: np.ndarray, skip: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same by a loop, which leaves in the row what was reached."""
+    """The same by a loop, which leaves in the row what was reached; views of larger arrays go through it in parts."""
+    if not block.flags.c_contiguous:
+        return _in_parts(kernel, block, axis, before, skip)
     beside = int(np.prod(block.shape[axis + 1 :]))
     reached, out = before.copy(), np.empty_like(block)
     sign = {cummax: (block.dtype.type(1),), cummin: (block.dtype.type(-1),)}.get(kernel, ())
     arrays = [array.reshape(-1, array.shape[axis], beside) for array in (block, reached, out)]
     compiled.run(LOOPS[kernel], arrays[:1], skip, *sign, *arrays[1:])
+    return out, reached
+
+
+def _in_parts(
+    kernel: Kernel, block: np.ndarray, axis: int, before: np.ndarray, skip: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of parts that are copied while they are in the cache."""
+    out, reached = np.empty(block.shape, block.dtype), np.empty(before.shape, before.dtype)
+    across = 0 if axis else 1
+    step = max(1, compiled.TURNED * block.shape[across] // block.size)
+    for start in range(0, block.shape[across], step):
+        part = (slice(None),) * across + (slice(start, start + step),)
+        values = np.ascontiguousarray(block[part])
+        out[part], reached[part] = _continued(kernel, values, axis, before[part], skip)
     return out, reached
 
 
