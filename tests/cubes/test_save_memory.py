@@ -84,10 +84,8 @@ def results(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the most memory of a program")
-@pytest.mark.parametrize(
-    ("where", "format"),
-    [("embedded", "Zarr"), *(("separate", one) for one in ("GTiff", "COG", "netCDF", "Zarr"))],
-)
+@pytest.mark.parametrize("format", PACKING)
+@pytest.mark.parametrize("where", ["embedded", "separate"])
 def test_ten_times_the_memory_is_saved(where: str, format: str, results: Path, request: pytest.FixtureRequest) -> None:
     address = request.getfixturevalue("separate") if where == "separate" else ""
     program = "import sys; from tests.cubes import test_save_memory as t; t.save_and_tell(*sys.argv[1:])"
