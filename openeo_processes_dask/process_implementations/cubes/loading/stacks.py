@@ -85,7 +85,9 @@ class Stack:
         cut = (one if isinstance(one, slice) else slice(one, one + 1) for one in key)
         dates, bands, rows, columns = (slice(*one.indices(n)[:2]) for one, n in zip(cut, self.shape, strict=True))
         sizes = [one.stop - one.start for one in (dates, bands, rows, columns)]
-        if self.asked is None:
+        if self.asked is None and sizes[1] == 1 and self._as_stored(bands.start):
+            out, parts = self._read(bands.start, {"t": dates, "y": rows, "x": columns}).reshape(sizes), []
+        elif self.asked is None:
             out, parts = np.empty(sizes, self.dtype), [(slice(0, sizes[2]), slice(0, sizes[3]))]
         else:
             out, parts = np.full(sizes, self.nodata, self.dtype), self.asked.parts(rows, columns)
@@ -95,10 +97,18 @@ class Stack:
                 self._fill(out[:, place, down, across], number, where)
         return out[tuple(slice(None) if isinstance(one, slice) else 0 for one in key)]
 
+    def _as_stored(self, number: int) -> bool:
+        """Whether the values of a band, and what means no-data in it, are those of the cube already."""
+        stored = self.stored[number]
+        same = stored is None or stored == self.nodata or (stored != stored and self.nodata != self.nodata)
+        return bool(same) and self.parts[number].dtype == self.dtype
+
     def _fill(self, out: np.ndarray, number: int, where: dict[str, slice]) -> None:
         """Write the values of a band as the common type into a part of a block."""
         values = self._read(number, where)
         out[:] = values
+        if self._as_stored(number):
+            return
         gaps = chunking.is_gap(values, self.stored[number])
         if gaps is not None and self.stored[number] != self.nodata:
             np.copyto(out, self.nodata, where=gaps)
