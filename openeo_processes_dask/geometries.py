@@ -16,7 +16,7 @@ from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 from odc.geo.geobox import GeoBox
 
-from openeo_processes_dask import dimensions, grids, vectors
+from openeo_processes_dask import dimensions, grids, turns, vectors
 from openeo_processes_dask.exceptions import CRSInvalid, ProcessParameterInvalid
 from openeo_processes_dask.kernels import outlines
 from openeo_processes_dask.kernels.zones import curve
@@ -253,19 +253,62 @@ def _in_pixels(
     def to_pixels(points: np.ndarray) -> np.ndarray:
         return np.stack(back @ (points[:, 0], points[:, 1]), axis=-1) - 0.5
 
-    source = crs or LONGITUDE_LATITUDE
+    source, whole = crs or LONGITUDE_LATITUDE, turns.turn(target)
     if target is None or source == target:
-        return shapely.transform(parts, to_pixels), owners
-    forward = pyproj.Transformer.from_crs(source, target, always_xy=True)
+        parts = shapely.transform(parts, to_pixels)
+    else:
+        parts, owners = _reprojected(parts, owners, (source, target), to_pixels, grid)
+    if whole is None:
+        return parts, owners
+    return _turned(parts, owners, whole / abs(grid.affine.a), -0.5, grid.width - 0.5)
 
-    def projected(points: np.ndarray) -> np.ndarray:
-        return to_pixels(np.stack(forward.transform(points[:, 0], points[:, 1]), axis=-1))
 
-    parts, owners = _near(parts, owners, forward, grid)
-    parts = shapely.transform(_with_more_points(parts, projected), projected)
+def _reprojected(
+    parts: np.ndarray, owners: np.ndarray, way: tuple[pyproj.CRS, pyproj.CRS], to_pixels: Any, grid: GeoBox
+) -> tuple[np.ndarray, np.ndarray]:
+    """Geometries brought from one CRS to another and to pixels of it; what has no place there goes."""
+    forward = pyproj.Transformer.from_crs(*way, always_xy=True)
+    parts, owners = _near(parts, owners, forward, grid, way)
+    unrolled = _unrolled(parts, forward, way)
+
+    def projected(points: np.ndarray, index: np.ndarray) -> np.ndarray:
+        x, y = forward.transform(points[:, 0], points[:, 1])
+        return to_pixels(np.stack([unrolled(x, points[:, 0], index), y], axis=-1))
+
+    parts = _with_more_points(parts, projected)
     at, index = shapely.get_coordinates(parts, return_index=True)
+    at = projected(at, index)
+    parts = shapely.set_coordinates(parts.copy(), at)
     beyond = np.bincount(index, ~np.isfinite(at).all(axis=1), minlength=len(parts)) > 0  # where the CRS has no place
     return parts[~beyond], owners[~beyond]
+
+
+def _unrolled(parts: np.ndarray, forward: pyproj.Transformer, way: tuple[pyproj.CRS, pyproj.CRS]) -> Any:
+    """What keeps longitudes that begin again within a geometry together: with those given, or its middle.
+
+    It gets longitudes, what was given for them, and the positions of the geometries that they belong to.
+    """
+    given, whole = (turns.turn(crs) for crs in way)
+    if whole is None:
+        return lambda x, given_x, index: x
+    if given is not None:
+        ratio = whole / given
+        return lambda x, given_x, index: turns.beside(x, ratio * given_x, whole)
+    west, south, east, north = shapely.bounds(parts).reshape(-1, 4).T
+    middle, _ = forward.transform((west + east) / 2, (south + north) / 2)
+    return lambda x, given_x, index: turns.beside(x, middle[index], whole)
+
+
+def _turned(
+    parts: np.ndarray, owners: np.ndarray, whole: float, west: float, east: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Geometries, and beside them copies of those that reach into a range of x a turn away."""
+    which, offset = turns.copies(shapely.bounds(parts).reshape(-1, 4), whole, west, east)
+    if not len(which):
+        return parts, owners
+    at, index = shapely.get_coordinates(parts[which], return_index=True)
+    at[:, 0] += offset[index]
+    return np.concatenate([parts, shapely.set_coordinates(parts[which], at)]), np.concatenate([owners, owners[which]])
 
 
 def _points_inside(parts: np.ndarray, grid: GeoBox) -> np.ndarray:
@@ -301,18 +344,27 @@ def _cut(parts: np.ndarray, owners: np.ndarray, which: np.ndarray, frame: Any) -
 
 
 def _near(
-    parts: np.ndarray, owners: np.ndarray, forward: pyproj.Transformer, grid: GeoBox
+    parts: np.ndarray,
+    owners: np.ndarray,
+    forward: pyproj.Transformer,
+    grid: GeoBox,
+    way: tuple[pyproj.CRS, pyproj.CRS],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Geometries cut to a frame around the grid; those that lie in it stay as they are.
 
     A CRS may have no place for what lies far away, and an edge of half the globe would need many points.
     """
+    given, whole = (turns.turn(crs) for crs in way)
     left, bottom, right, top = grid.extent.boundingbox
     room = (right - left) / 2, (top - bottom) / 2
     frame = left - room[0], bottom - room[1], right + room[0], top + room[1]
+    if whole is not None and (frame[2] - frame[0] > whole or (given and max(-frame[0], frame[2]) > whole / 2)):
+        return parts, owners  # around the globe, or over the antimeridian
     west, south, east, north = forward.transform_bounds(*frame, densify_pts=21, direction="INVERSE")
     if not all(map(math.isfinite, (west, south, east, north))) or west >= east or south >= north:
         return parts, owners  # over a pole or the antimeridian
+    if given is not None:
+        parts, owners = _turned(parts, owners, given, west, east)
     bounds = shapely.bounds(parts)
     outside = (bounds[:, :2] < (west, south)).any(axis=1) | (bounds[:, 2:] > (east, north)).any(axis=1)
     if not outside.any():
@@ -327,7 +379,9 @@ def _with_more_points(parts: np.ndarray, projected: Any) -> np.ndarray:
         return parts
     start, end = edges[:, :2], edges[:, 2:]
     with np.errstate(invalid="ignore"):  # infinite where the CRS has no place
-        sag = np.abs(projected((start + end) / 2) - (projected(start) + projected(end)) / 2).max(axis=1)
+        sag = np.abs(projected((start + end) / 2, index) - (projected(start, index) + projected(end, index)) / 2).max(
+            axis=1
+        )
     pieces = np.ceil(np.sqrt(np.where(np.isfinite(sag), sag, 0) / _SAG))
     length = np.hypot(*(end - start).T) / np.clip(pieces, 1, _MOST_PIECES)
     shortest = np.full(len(parts), np.inf)

@@ -14,6 +14,8 @@ import xarray as xr
 
 from openeo_processes_dask.arguments import Box
 
+_MOST = 100  # turns: longitudes farther off are none
+
 
 def turn(crs: pyproj.CRS | None) -> float | None:
     """What a turn of the globe is in units of a CRS; None where x is no longitude."""
@@ -42,6 +44,41 @@ def reach(shapes: np.ndarray) -> tuple[float, float]:
     """West and east of geometries that are somewhere; of nothing both are zero."""
     west, _, east, _ = shapely.total_bounds(shapes).tolist()
     return (west, east) if math.isfinite(west) and math.isfinite(east) else (0.0, 0.0)
+
+
+def beside(longitudes: np.ndarray, others: np.ndarray, whole: float) -> np.ndarray:
+    """Longitudes, moved by turns so that each is at most half a turn from another; what is nowhere stays there."""
+    with np.errstate(invalid="ignore"):
+        count = np.rint((others - longitudes) / whole * (1 - 1e-9))  # what is half a turn away stays on its side
+    return longitudes + whole * np.where(np.isfinite(count), count, 0.0)
+
+
+def copies(bounds: np.ndarray, whole: float, west: float, east: float) -> tuple[np.ndarray, np.ndarray]:
+    """By how much which geometries must be moved to lie also where they reach into a range of x a turn or more away.
+
+    What only touches an end of the range is moved there if it would be nowhere else: so a point is there once.
+
+    Args
+    ----
+    bounds: of the geometries (n, 4), all finite.
+    whole: a turn.
+
+    Returns
+    -------
+    The positions of geometries and what to add to their x, one for each copy; those that stay are not among them.
+    """
+    room = 1e-9 * whole
+    first, last = bounds[:, 0], bounds[:, 2]
+    lowest = np.ceil((west - room - last) / whole).clip(-_MOST, None)
+    highest = np.floor((east + room - first) / whole).clip(None, _MOST)
+    counts = (highest - lowest + 1).clip(0, None).astype(np.int64)
+    which = np.repeat(np.arange(len(bounds)), counts)
+    number = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts) + lowest[which]
+    inside = (last[which] + whole * number > west + room) & (first[which] + whole * number < east - room)
+    somewhere = np.bincount(which, inside | (number == 0), minlength=len(bounds)) > 0
+    only = ~somewhere[which] & (np.diff(which, prepend=-1) > 0)
+    kept = (number != 0) & (inside | only)
+    return which[kept], whole * number[kept]
 
 
 def joined(parts: Sequence[tuple[float, xr.DataArray]], x: str, crs: pyproj.CRS | None) -> xr.DataArray:
